@@ -1,0 +1,46 @@
+import zlib
+
+import hypothesis
+import jax
+import pytest
+
+from tests import shared_data_folder
+
+jax.config.update("jax_enable_x64", True)
+
+# Derandomized, so that a test that passes here passes everywhere; compilation makes the first example slow.
+hypothesis.settings.register_profile("twinprob", deadline=None, derandomize=True, max_examples=50, print_blob=True)
+hypothesis.settings.load_profile("twinprob")
+
+DATA_ABSENT = "open data absent"
+
+
+@pytest.fixture
+def key(request):
+    """A random key that depends on the test's name alone."""
+    return jax.random.key(zlib.crc32(request.node.name.encode()) & 0x7FFFFFFF)
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of open data kept outside the project."""
+    folder = shared_data_folder()
+    if folder is None:
+        pytest.skip(f"{DATA_ABSENT}: set TWINPROB_SHARED_DATA to the folder that holds it")
+    return folder
+
+
+def pytest_collection_modifyitems(items):
+    gpu_items = [item for item in items if item.get_closest_marker("gpu")]
+    if gpu_items and jax.default_backend() == "cpu":
+        for item in gpu_items:
+            item.add_marker(pytest.mark.skip(reason="no accelerator on this machine"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    skipped = terminalreporter.stats.get("skipped", [])
+    absent = sum(DATA_ABSENT in str(report.longrepr) for report in skipped)
+    if absent:
+        terminalreporter.write_line(
+            f"{absent} tests did not run because of {DATA_ABSENT}: set TWINPROB_SHARED_DATA", red=True, bold=True
+        )

@@ -1,0 +1,177 @@
+import os
+import subprocess
+import sys
+
+import jax
+import pytest
+from typer.testing import CliRunner
+
+from tests import ROOT
+from tests.twins import small_twin
+from twinprob import cli
+from twinprob.methods.nuts import NUTS
+from twinprob.models.metabolic import ICING, MinimalModel
+
+
+@pytest.fixture(scope="module")
+def twin():
+    return small_twin()
+
+
+@pytest.fixture
+def run(twin, monkeypatch):
+    """Run a command with the small twin in place of every fit."""
+    monkeypatch.setattr(cli, "fit_twin", lambda *args, **kwargs: twin)
+    return lambda *words: CliRunner().invoke(cli.app, [str(word) for word in words])
+
+
+@pytest.fixture
+def saved(twin, tmp_path):
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    twin.save(folder / "twin.nc")
+    return folder / "twin.nc"
+
+
+STAY = ROOT / "datasets" / "icu_glucose" / "stay_3.csv"
+
+
+@pytest.fixture(scope="module")
+def demo_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def demo(demo_folder, twin):
+    """The demonstration, run once with the small twin in place of both fits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "fit_twin", lambda *args, **kwargs: twin)
+        return CliRunner().invoke(cli.app, ["demo", "--out", str(demo_folder / "out")])
+
+
+def test_the_demo_ends_well(demo):
+    assert demo.exit_code == 0, demo.output
+
+
+def test_the_demo_leaves_its_files(demo, demo_folder):
+    names = {path.name for path in (demo_folder / "out").iterdir()}
+    assert names >= {"twin.nc", "forecast.csv", "fan.png", "report.html"}
+
+
+def test_the_demo_leaves_nothing_else(demo, demo_folder):
+    assert [path.name for path in demo_folder.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["90 % credible interval", "L/mU/min", "Verdict: ", "P(glucose < 4 mmol/L within 4 h) = ", "not a medical device"],
+)
+def test_the_demo_prints(words, demo):
+    assert words in demo.output
+
+
+def test_a_record_is_fitted(run, tmp_path):
+    result = run("fit", STAY, "--model", "icing", "--until", "10 h", "--out", tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert (result.exit_code, names) == (0, ["fan.png", "parameters.csv", "report.html", "twin.nc"])
+
+
+def test_a_fit_hands_on_what_it_was_told(run, tmp_path, twin, monkeypatch):
+    told: dict[str, object] = {}
+
+    def remember(model, record, **settings):
+        told.update(model=type(model), end=record.end, method=settings["method"])
+        return twin
+
+    monkeypatch.setattr(cli, "fit_twin", remember)
+    run("fit", STAY, "--model", "icing", "--until", "6 h", "--method", "nuts", "--out", tmp_path / "out")
+    assert told == {"model": ICING, "end": 360.0, "method": NUTS()}
+
+
+def test_a_saved_twin_is_forecast(run, saved, tmp_path):
+    result = run("forecast", saved, "--hours", 2, "--event", "glucose < 4 mmol/L", "--out", tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert (result.exit_code, names) == (0, ["fan.png", "forecast.csv", "report.html"])
+
+
+def test_a_forecast_without_a_folder_only_prints(run, saved, tmp_path):
+    result = run("forecast", saved, "--hours", 2)
+    assert ("hours ahead" in result.output, [path.name for path in tmp_path.iterdir()]) == (True, ["saved"])
+
+
+def test_a_forecast_follows_a_plan(run, saved, tmp_path):
+    plan = tmp_path / "plan.csv"
+    plan.write_text("start,end,variable,rate,unit\n600,inf,insulin,6,U/h\n", encoding="utf-8")
+
+    def median(result):
+        return float(
+            next(line for line in result.output.splitlines() if line.split()[:2] == ["2.0", "glucose"]).split()[2]
+        )
+
+    assert median(run("forecast", saved, "--hours", 2, "--inputs", plan)) < median(run("forecast", saved, "--hours", 2))
+
+
+@pytest.mark.parametrize("what", ["devices", "precision", "compile cache", "plot backend", "netCDF engine", "jax"])
+def test_the_doctor_tells(what, run):
+    assert f"\n{what} " in run("doctor").output
+
+
+def test_models_are_found_by_themselves():
+    assert cli._known_models().items() >= {"icing": ICING, "minimal": MinimalModel}.items()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("fit", "absent.csv", "--model", "icing"), "There is no record at `absent.csv`."),
+        (("fit", STAY, "--model", "icin"), "There is no model `icin`; did you mean `icing`?"),
+        (("fit", STAY, "--model", "icing", "--method", "nut"), "There is no method `nut`; did you mean `nuts`?"),
+        (("forecast", "absent.nc"), "There is no twin at `absent.nc`."),
+        (("forecast", STAY), "is not a readable netCDF file"),
+        (("fit", STAY, "--model", "icing", "--out", STAY), "is a file"),
+    ],
+)
+def test_a_mistake_is_one_line(words, message, run):
+    result = run(*words)
+    assert (result.exit_code, result.stderr.count("\n"), message in result.stderr) == (2, 1, True)
+
+
+def test_a_mistake_leaves_nothing(run, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("twinprob.export.parameters_csv", fail)
+    run("fit", STAY, "--model", "icing", "--until", "10 h", "--out", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+CACHE = "import jax; from twinprob import cli; cli._prepare(); print(jax.config.jax_compilation_cache_dir)"
+
+
+def cache_folder(tmp_path, **settings):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path), **settings}
+    command = [sys.executable, "-c", CACHE]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=ROOT).stdout.strip()
+
+
+def test_the_command_keeps_what_jax_compiled(tmp_path):
+    assert cache_folder(tmp_path) == str(tmp_path / "twinprob" / "jax")
+
+
+def test_the_environment_decides_where_compiled_programs_are_kept(tmp_path):
+    assert cache_folder(tmp_path, JAX_COMPILATION_CACHE_DIR=str(tmp_path / "mine")) == str(tmp_path / "mine")
+
+
+def test_progress_shows_the_stage(capsys, monkeypatch, twin):
+    stages = []
+
+    def fit(model, record, *, key, method, progress):
+        for stage in ("search for modes", "importance sampling"):
+            progress(stage, 0.5)
+            stages.append(stage)
+        return twin
+
+    monkeypatch.setattr(cli, "fit_twin", fit)
+    cli._fit(ICING(), twin.record, key=jax.random.key(0))
+    assert stages == ["search for modes", "importance sampling"]

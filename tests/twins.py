@@ -1,0 +1,26 @@
+"""One small twin and its forecast, fitted once and shared by the tests of what is made from them."""
+
+from functools import cache
+
+import jax
+
+import twinprob as tp
+from twinprob.forecast import Forecast
+from twinprob.twin import Twin
+
+KNOWN = "10 h"
+HOURS = 3.0
+
+
+@cache
+def small_twin() -> Twin:
+    """A twin of the third bundled stay, from its first ten hours; draws enough for a picture, not for a claim."""
+    stay = tp.load_example("icu_glucose", stay=3)
+    method = tp.Laplace(draws=100, proposals=500)
+    return tp.fit(tp.models.metabolic.ICING(), stay.until(KNOWN), key=jax.random.key(0), method=method)
+
+
+@cache
+def small_forecast() -> Forecast:
+    """Its next three hours."""
+    return tp.forecast(small_twin(), hours=HOURS, key=jax.random.key(1))

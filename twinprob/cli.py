@@ -1,0 +1,333 @@
+"""The `twinprob` command: demo, fit, forecast, doctor."""
+
+import importlib.metadata
+import inspect
+import os
+import pkgutil
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from . import models
+from .diagnose import diagnose
+from .display import number
+from .examples import load_example
+from .fit import fit as fit_twin
+from .forecast import Forecast
+from .forecast import forecast as forecast_twin
+from .methods.laplace import Laplace
+from .methods.nuts import NUTS
+from .model import AbstractModel, nearest
+from .readers.tidy import read_tidy
+from .record import Record
+from .risk import risk
+from .twin import Twin, load
+
+app = typer.Typer(
+    name="twinprob",
+    help="Probabilistic digital twins of intensive-care patients. Research software, not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_NOTE = "Research software, not a medical device."
+_METHODS: dict[str, type[Laplace] | type[NUTS]] = {"laplace": Laplace, "nuts": NUTS}
+_DEMO_STAY, _DEMO_UNTIL = 3, "24 h"
+_TARGET = (4.4, 8.0)  # mmol/L, setting: a band that trials of glycemic control report
+
+Out = Annotated[Path, typer.Option(help="Folder for the results; made if it is not there.")]
+Key = Annotated[int, typer.Option(help="Random key: the same key gives the same numbers.")]
+Until = Annotated[str | None, typer.Option(help="Use only what was known then, e.g. '24 h'.")]
+
+
+def _plainly(command: Callable) -> Callable:
+    """Turn an error that the user can mend into one line and exit code 2."""
+
+    @wraps(command)
+    def run(*args, **kwargs):
+        try:
+            return command(*args, **kwargs)
+        except (ValueError, RuntimeError, OSError) as error:
+            typer.echo("Error: " + " ".join(str(error).split()), err=True)
+            raise typer.Exit(2) from None
+
+    return run
+
+
+@app.callback()
+def _prepare() -> None:
+    """Keep what JAX compiled for the next run, unless the environment or the caller already decided."""
+    if not _jax("compilation_cache_dir"):
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(home / "twinprob" / "jax"))
+        if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@app.command()
+@_plainly
+def demo(out: Out = Path("out"), key: Key = 0) -> None:
+    """Fit a real glucose tolerance test, then a synthetic ICU stay, and forecast its next four hours."""
+    _require_folder(out)
+    screen = _screen()
+    screen.print("1. A real person's glucose tolerance test (Pacini and Bergman 1986), minimal model", style="bold")
+    test = load_example("fsigt")
+    glucose = test.observations["glucose"]
+    # Before 4 min the injected glucose is not yet mixed.
+    test = test.with_observations({"glucose": glucose.select(glucose.times >= 4)})
+    tolerance = _fit(_model("minimal"), test, key=jax.random.key(key))
+    _print_twin(screen, tolerance)
+    screen.print(f"\n2. Nobody: synthetic ICU stay {_DEMO_STAY}, known until {_DEMO_UNTIL}, ICING", style="bold")
+    stay = load_example("icu_glucose", stay=_DEMO_STAY)
+    twin = _fit(_model("icing"), stay.until(_DEMO_UNTIL), key=jax.random.key(key + 1))
+    _print_twin(screen, twin)
+    ahead = forecast_twin(twin, inputs=stay.inputs, hours=4, key=jax.random.key(key + 2))
+    events = ("glucose < 4 mmol/L", "glucose > 10 mmol/L")
+    _print_forecast(screen, ahead, events)
+    with _results(out) as folder:
+        _write(folder, twin, ahead, later=stay, target=_TARGET, events=events)
+        tolerance.save(folder / "fsigt_twin.nc")
+        _plots().fan(tolerance).savefig(folder / "fsigt_fan.png")
+    _print_files(screen, out)
+
+
+@app.command()
+@_plainly
+def fit(
+    record: Annotated[
+        Path, typer.Argument(help="CSV: time, variable, value, unit; inputs: start, end, variable, rate, unit.")
+    ],
+    model: Annotated[str, typer.Option(help="A model's name, e.g. icing or minimal.")],
+    out: Out = Path("out"),
+    inputs: Annotated[Path | None, typer.Option(help="CSV of the inputs, where they are not in the record's.")] = None,
+    until: Until = None,
+    method: Annotated[str, typer.Option(help="laplace (falls back to nuts where it fails) or nuts.")] = "laplace",
+    key: Key = 0,
+) -> None:
+    """Personalize a model to one patient's record."""
+    if method not in _METHODS:
+        raise ValueError(f"There is no method `{method}`; {nearest(method, _METHODS)}")
+    _require_folder(out)
+    patient = _model(model)
+    if not record.is_file():
+        raise FileNotFoundError(f"There is no record at `{record}`.")
+    seen = read_tidy(record, inputs)
+    seen = seen if until is None else seen.until(until)
+    # Without a method, `fit` judges Laplace by its k-hat and falls back by itself.
+    twin = _fit(patient, seen, key=jax.random.key(key), method=None if method == "laplace" else NUTS())
+    screen = _screen()
+    _print_twin(screen, twin)
+    with _results(out) as folder:
+        _write(folder, twin)
+    _print_files(screen, out)
+
+
+@app.command()
+@_plainly
+def forecast(
+    twin: Annotated[Path, typer.Argument(help="A file that `twinprob fit` wrote.")],
+    hours: Annotated[float, typer.Option(help="How far ahead.")] = 4.0,
+    inputs: Annotated[Path | None, typer.Option(help="CSV of the inputs to come; others run on as they are.")] = None,
+    event: Annotated[
+        list[str] | None, typer.Option(help="A risk to state, e.g. 'glucose < 4 mmol/L'; may be repeated.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for forecast.csv, fan.png and report.html.")] = None,
+    key: Key = 1,
+) -> None:
+    """Forecast what will be measured, with intervals."""
+    _require_folder(out)
+    known = load(twin)
+    plan = None if inputs is None else _plan(inputs)
+    ahead = forecast_twin(known, hours=hours, inputs=plan, key=jax.random.key(key))
+    screen, events = _screen(), tuple(event or ())
+    _print_forecast(screen, ahead, events)
+    screen.print(str(diagnose(known)), markup=False, highlight=False)
+    if out is not None:
+        with _results(out) as folder:
+            _write(folder, known, ahead, events=events, saved=False)
+        _print_files(screen, out)
+
+
+@app.command()
+@_plainly
+def doctor() -> None:
+    """Say what this installation consists of: versions, devices, precision, cache, plots, files."""
+    found = {name: importlib.metadata.version(name) for name in _core_requirements()}
+    table = _table("what", "found")
+    rows = {
+        "twinprob": importlib.metadata.version("twinprob"),
+        "Python": f"{platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "devices": ", ".join(f"{device.platform} ({device.device_kind})" for device in jax.devices()),
+        "precision": f"verbs compute in float64; JAX's own setting is {'float64' if _jax('enable_x64') else 'float32'}",
+        "compile cache": str(_jax("compilation_cache_dir")),
+        "plot backend": _plots().backend(),
+        "netCDF engine": f"h5netcdf {found['h5netcdf']}, h5py {importlib.metadata.version('h5py')}",
+        "bundled data": f"{', '.join(load_example('reference'))}, fsigt, {len(load_example('icu_glucose'))} ICU stays",
+        **found,
+    }
+    for name, value in rows.items():
+        table.add_row(name, Text(value, overflow="fold"))
+    _screen().print(table)
+
+
+# ---- pieces -------------------------------------------------------------------------------------------------------
+
+
+def _jax(setting: str) -> Any:
+    return getattr(jax.config, f"jax_{setting}")
+
+
+def _screen() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def _plots() -> Any:
+    """Matplotlib takes a second to import, which `--help` need not wait for."""
+    from . import plots
+
+    return plots
+
+
+def _require_folder(out: Path | None) -> None:
+    """Refuse a wrong place for the results before the work, not after it."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise ValueError(f"Option --out must be a folder, but `{out}` is a file.")
+
+
+def _known_models() -> dict[str, type[AbstractModel]]:
+    """Find every model of the package by its name in lower case, without the word model."""
+    found = {}
+    for module in pkgutil.walk_packages(models.__path__, f"{models.__name__}."):
+        for name, cls in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            if issubclass(cls, AbstractModel) and cls.__module__ == module.name:
+                found[name.lower().removesuffix("model")] = cls
+    return found
+
+
+def _model(name: str) -> AbstractModel:
+    known = _known_models()
+    if name.lower() not in known:
+        raise ValueError(f"There is no model `{name}`; {nearest(name.lower(), known)}")
+    return known[name.lower()]()
+
+
+def _plan(path: Path):
+    import pandas as pd
+
+    from .inputs import Inputs
+
+    if not path.is_file():
+        raise FileNotFoundError(f"There are no inputs at `{path}`.")
+    rows = pd.read_csv(path)
+    plan = Inputs()
+    for row in rows.itertuples():
+        plan = plan | Inputs.infusions(row.variable, row.start, row.end, row.rate, row.unit)
+    return plan
+
+
+def _fit(model: AbstractModel, record: Record, *, key, method=None) -> Twin:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left:"))
+    console = Console(stderr=True)
+    quiet = not console.is_terminal
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet) as progress:
+        task = progress.add_task("compile", total=1.0)
+        return fit_twin(
+            model,
+            record,
+            key=key,
+            method=method,
+            progress=lambda stage, fraction: progress.update(task, description=stage, completed=fraction),
+        )
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, justify="right" if column in ("median", "from", "to", "hours ahead") else "left")
+    return table
+
+
+def _print_twin(screen: Console, twin: Twin) -> None:
+    from .export import parameters_frame
+
+    provenance, frame = twin.provenance, parameters_frame(twin)
+    seen = ", ".join(f"{series.times.size} of {name}" for name, series in twin.record.observations.items())
+    title = (
+        f"Posterior of {type(twin.model).__name__} at {number(twin.now / 60)} h from {seen} ({provenance['method']}, "
+        f"{twin.draws} draws worth {twin.effective_draws:.0f}): median and 90 % credible interval"
+    )
+    screen.print(title, markup=False, highlight=False)
+    table = _table("parameter", "median", "from", "to", "unit")
+    for row in frame.groupby("parameter", sort=False).tail(1).itertuples():
+        now = " (now)" if row.time == row.time else ""
+        table.add_row(f"{row.parameter}{now}", *(number(x) for x in (row.median, row.lower, row.upper)), row.unit)
+    screen.print(table)
+    screen.print("Diagnosis. " + str(diagnose(twin)), markup=False, highlight=False)
+
+
+def _print_forecast(screen: Console, ahead: Forecast, events: tuple[str, ...]) -> None:
+    frame = ahead.summary(ci_prob=0.9)
+    spacing = max(1, round(len(ahead.times) / 8))
+    title = f"Forecast of measurements from {number(ahead.now / 60)} h: median and 90 % credible interval"
+    screen.print(title, markup=False, highlight=False)
+    table = _table("hours ahead", "variable", "median", "from", "to", "unit")
+    for _, rows in frame.groupby("variable", sort=False):
+        for row in rows.iloc[spacing - 1 :: spacing].itertuples():
+            values = (number(x) for x in (row.median, row.lower, row.upper))
+            table.add_row(f"{row.hours_ahead:.1f}", row.variable, *values, row.unit)
+    screen.print(table)
+    for event in events:
+        screen.print(str(risk(ahead, event)), markup=False, highlight=False)
+
+
+@contextmanager
+def _results(out: Path) -> Iterator[Path]:
+    """Give a folder whose files move to `out` together once all are written."""
+    above = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
+    part = Path(tempfile.mkdtemp(prefix=".twinprob-", dir=above))
+    try:
+        yield part
+        out.mkdir(parents=True, exist_ok=True)
+        for file in sorted(part.iterdir()):
+            os.replace(file, out / file.name)
+    finally:
+        shutil.rmtree(part)
+
+
+def _write(
+    folder: Path, twin: Twin, ahead: Forecast | None = None, *, later=None, target=None, events=(), saved=True
+) -> None:
+    from . import export, report
+
+    shown = {"shown": twin} if ahead is None else {"shown": ahead, "twin": twin, "later": later}
+    _plots().fan(**shown, target=target).savefig(folder / "fan.png")
+    report.write(twin, folder / "report.html", ahead, events=events, target=target)
+    if saved:
+        twin.save(folder / "twin.nc")
+        export.parameters_csv(twin, folder / "parameters.csv")
+    if ahead is not None:
+        export.forecast_csv(ahead, folder / "forecast.csv")
+
+
+def _print_files(screen: Console, out: Path) -> None:
+    names = ", ".join(sorted(file.name for file in out.iterdir() if file.is_file()))
+    screen.print(f"\nIn {out}: {names}\n{_NOTE}", markup=False, highlight=False)
+
+
+def _core_requirements() -> list[str]:
+    needed = [text for text in importlib.metadata.requires("twinprob") or [] if "extra ==" not in text]
+    names = {"".join(c if c.isalnum() or c in "-_." else " " for c in text).split()[0] for text in needed}
+    return sorted(names)

@@ -1,0 +1,370 @@
+"""Join a model and a record to a twin."""
+
+import importlib.metadata
+import math
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import xarray as xr
+from jax import lax
+
+from .joint import Joint, joint
+from .labels import Labelled, dataset, tree
+from .methods.laplace import Laplace
+from .methods.nuts import NUTS
+from .methods.sampled import Sampled
+from .model import AbstractModel, nearest
+from .observation import Observation
+from .record import Record
+from .segments import knots, minutes_per_unit
+from .simulate import AbstractIntegrator, FixedStep
+from .twin import Twin
+
+_BATCH = 250
+_PRIOR_DRAWS = 500
+_TRAJECTORY_TIMES = 240
+VERSIONS = ("twinprob", "jax", "numpyro", "diffrax", "equinox", "numpy", "xarray")
+
+
+class Method(Protocol):
+    """What `fit` needs of a method."""
+
+    def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:
+        """Draw positions from the posterior."""
+        ...
+
+
+class Personal(Protocol):
+    """What `fit` needs of a population."""
+
+    def personalize(self, model: AbstractModel, record: Record, observations=None):
+        """Return model and observations with this patient's priors."""
+        ...
+
+
+def in_double_precision(verb):
+    """Run a verb in float64 and leave the user's setting untouched: sensitivities of ODEs need it."""
+
+    @wraps(verb)
+    def run(*args, **kwargs):
+        with jax.enable_x64(True):
+            return verb(*args, **kwargs)
+
+    return run
+
+
+@in_double_precision
+def fit(
+    model: AbstractModel,
+    record: Record,
+    *,
+    key,
+    method: Method | None = None,
+    population: Personal | None = None,
+    observations: Mapping[str, Observation] | None = None,
+    integrator: AbstractIntegrator | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Twin:
+    """Personalize a model to one patient's record.
+
+    Parameters
+    ----------
+    model : AbstractModel
+        What is known and unknown about the physiology.
+    record : Record
+        What has been seen; use `record.until(t)` to speak for time t.
+    key : jax PRNG key
+    method : Laplace or NUTS, optional
+        By default Laplace, judged by its k-hat; NUTS where that is 0.7 or more, and the twin says so.
+    population : Population, optional
+        What other patients taught, in place of the model's declared priors.
+    observations : mapping of str to Observation, optional
+        How outputs are measured, where not as the model declares.
+    integrator : AbstractIntegrator, optional
+        `FixedStep()` by default.
+    progress : function of (stage, fraction), optional
+        Called between stages.
+
+    Returns
+    -------
+    Twin
+
+    Raises
+    ------
+    ValueError
+        If the record holds measurements but none of the model's outputs, the model has no unknown parameter, or the
+        population was learned for another model.
+    RuntimeError
+        If the model can be solved at no starting point.
+    """
+    if population is not None:
+        model, observations = population.personalize(model, record, observations)
+    density = joint(_checked(model, record), record, observations=observations, integrator=integrator)
+    sample_key, describe_key = jax.random.split(key)
+    notes: tuple[str, ...] = ()
+    sampled = (Laplace() if method is None else method).sample(density, key=sample_key, progress=progress)
+    if method is None and not sampled.khat < 0.7:
+        notes = (f"Laplace's k-hat was {sampled.khat:.2f}, so the posterior was sampled with NUTS instead.",)
+        sampled = NUTS().sample(density, key=sample_key, progress=progress)
+    shown = joint(density.model, record, observations=observations, integrator=integrator, times=_grid(record))
+    groups, figures = _groups(shown, record, sampled, key=describe_key)
+    provenance = {
+        "method": sampled.method,
+        "settings": sampled.settings,
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "model": f"{type(model).__module__}:{type(model).__qualname__}",
+        "data_hash": record.data_hash,
+        "khat": sampled.khat,
+        "importance_ess": sampled.importance_ess,
+        "modes": [[density_, weight] for _, density_, weight in sampled.modes],
+        "failed": sampled.failed,
+        "tried": sampled.tried,
+        "population": "" if population is None else repr(population),
+        "notes": [*notes, *sampled.notes],
+        **figures,
+    }
+    attrs = {"title": f"twinprob: {type(model).__name__}", "inference_library": "twinprob", "provenance": provenance}
+    return Twin(density.model, record, tree(groups, attrs), dict(observations or {}), density.integrator)
+
+
+def _grid(record: Record) -> np.ndarray:
+    """Return times that make trajectories smooth curves: every 15 min, or fewer in a long stay."""
+    step = 15.0 * max(1.0, math.ceil((record.end - record.start) / (15.0 * _TRAJECTORY_TIMES)))
+    return np.arange(record.start, record.end, step)
+
+
+def _checked(model: AbstractModel, record: Record) -> AbstractModel:
+    if not model.unknowns():
+        raise ValueError(
+            f"Model `{type(model).__name__}` has no unknown parameter; make one unknown with `model.free(name)`."
+        )
+    outputs = tuple(model.quantities(model.Output))
+    if record.observations and not set(outputs) & set(record.observations):
+        names = tuple(record.observations)
+        raise ValueError(
+            f"The record holds none of the outputs of model `{type(model).__name__}` ({', '.join(outputs)}); it holds "
+            f"`{names[0]}`: {nearest(names[0], outputs)}"
+        )
+    return model
+
+
+# ---- what the draws say ---------------------------------------------------------------------------------------------
+
+
+@eqx.filter_jit
+def _describe(density: Joint, positions, index, key):
+    """Return everything reported about draws; `positions` has shape (draw, unknown)."""
+
+    def one(position_and_key):
+        position, key = position_and_key
+        values = density.constrain(position)
+        parameters = density.paths(values)
+        states, solved, rows = density.states(parameters)
+        means = {name: getattr(density.outputs(states, rows, d.index), name) for name, d in density.data.items()}
+        measured = density.measured(means, values)
+        keys = jax.random.split(key, max(len(measured), 1))
+        sites = density.sites()
+        return {
+            "values": values,
+            "parameters": parameters,
+            "solved": solved,
+            "state": states[-1],
+            "outputs": density.outputs(states, rows, index),
+            "means": means,
+            "replicates": {name: d.sample(k) for (name, d), k in zip(measured.items(), keys, strict=False)},
+            "log_likelihood": density.log_likelihood(values, means),
+            "log_prior": {name: jnp.sum(sites[name].log_prob(value)) for name, value in values.items()},
+        }
+
+    return lax.map(one, (positions, jax.random.split(key, len(positions))), batch_size=_BATCH)
+
+
+@eqx.filter_jit
+def _draw_prior(density: Joint, count: int, key):
+    return jax.vmap(density.draw_prior)(jax.random.split(key, count))
+
+
+def _numpy(tree_, shape=None):
+    def convert(x):
+        x = np.asarray(x)
+        return x if shape is None else x.reshape(*shape, *x.shape[1:])
+
+    return jax.tree.map(convert, tree_)
+
+
+def _groups(density: Joint, record: Record, sampled: Sampled, *, key) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    posterior_key, prior_key, replicate_key = jax.random.split(key, 3)
+    shape = sampled.positions.shape[:2]
+    borders = _borders(density, record)
+    keep = np.unique(np.linspace(0, len(borders) - 1, _TRAJECTORY_TIMES).astype(int))
+    flat = jnp.asarray(sampled.positions.reshape(-1, density.size))
+    described = _numpy(_describe(density, flat, jnp.asarray(keep), posterior_key), shape)
+    prior_positions = _draw_prior(density, _PRIOR_DRAWS, prior_key)
+    prior = _numpy(_describe(density, prior_positions, jnp.asarray(keep), replicate_key), (1, _PRIOR_DRAWS))
+    coords = _coords(density, record, borders[keep])
+    groups = {
+        "posterior": dataset(_parameters(density, record, described), coords, {}),
+        "sample_stats": dataset({n: Labelled(("chain", "draw"), v) for n, v in sampled.stats.items()}, {}, {}),
+        "prior": dataset(_parameters(density, record, prior), coords, {"draws_failed": int(np.sum(~prior["solved"]))}),
+        "constant_data": dataset(_constants(density, record), coords, {}),
+        "trajectory": dataset(_trajectory(density, described), coords, {}),
+        "state": dataset(_state(density, described), {}, {"time": record.end, "time_units": "min"}),
+        "unconstrained": dataset({"position": Labelled(("chain", "draw", "unknown"), sampled.positions)}, {}, {}),
+        "log_prior": dataset({n: Labelled(("chain", "draw"), v) for n, v in described["log_prior"].items()}, {}, {}),
+    }
+    if density.data:
+        groups["posterior_predictive"] = dataset(_measured(density, described["replicates"]), coords, {})
+        groups["prior_predictive"] = dataset(_measured(density, prior["replicates"]), coords, {})
+        groups["log_likelihood"] = dataset(_measured(density, described["log_likelihood"], unit=""), coords, {})
+        groups["observed_data"] = dataset(_observed(density), coords, {})
+    figures = {
+        "solves_failed": int(np.sum(~described["solved"])),
+        "effective_draws": _effective_draws(sampled, described),
+        "integration_error": _integration_error(density, flat),
+    }
+    return groups, figures
+
+
+def _borders(density: Joint, record: Record) -> np.ndarray:
+    """Return the times of the segment borders in min, padding left out."""
+    lengths = np.asarray(density.segments.length)
+    count = int(np.sum(lengths > 0))
+    ends = np.asarray(density.segments.start[:count]) + lengths[:count]
+    return np.concatenate([[record.start], ends * minutes_per_unit(density.model)])
+
+
+def _path_length(density: Joint, record: Record, name: str) -> int:
+    return knots(density.model.processes()[name], record.start, max(record.end, record.start + 1e-6))
+
+
+def _coords(density: Joint, record: Record, times) -> dict[str, Labelled]:
+    coords = {"time": Labelled(("time",), times, "min", "time since the record's origin")}
+    for name, data in density.data.items():
+        seen = record.observations[name].times[: int(np.sum(data.present))]
+        coords[f"{name}_time"] = Labelled((f"{name}_time",), seen, "min", f"times at which {name} was measured")
+    for name, process in density.model.processes().items():
+        starts = record.start + process.interval * np.arange(_path_length(density, record, name))
+        coords[f"{name}_knot"] = Labelled(
+            (f"{name}_knot",), starts, "min", f"times from which each value of {name} holds"
+        )
+    return coords
+
+
+def _parameters(density: Joint, record: Record, described) -> dict[str, Labelled]:
+    declared, found = density.model.parameters(), {}
+    dims = ("chain", "draw")
+    processes = density.model.processes()
+    for name, values in described["parameters"].items():
+        about = (declared[name].unit, declared[name].about, declared[name].source)
+        if name in processes:
+            length = _path_length(density, record, name)
+            found[name] = Labelled((*dims, f"{name}_knot"), values[..., :length], *about)
+            found[f"{name}_start"] = Labelled(
+                dims, described["values"][f"{name}_start"], about[0], f"{about[1]}: base", about[2]
+            )
+        else:
+            found[name] = Labelled(dims, values, *about)
+    for name, values in described["values"].items():
+        if name not in found and not name.endswith("_innovations"):
+            found[name] = Labelled(dims, values, "", "size of noise or volatility")
+    return found
+
+
+def _constants(density: Joint, record: Record) -> dict[str, Labelled]:
+    """Return inputs as change times and values, censoring flags and covariates."""
+    found = {}
+    for name, course in record.inputs.courses.items():
+        times, values = course.steps()
+        times, values = np.append(record.start, times), np.append(course.at(record.start), values)
+        found[name] = Labelled((f"{name}_change",), values, course.unit, f"{name} from each change on")
+        found[f"{name}_change_time"] = Labelled((f"{name}_change",), times, "min", f"times of change of {name}")
+    for name, data in density.data.items():
+        count = int(np.sum(data.present))
+        found[f"{name}_limit"] = Labelled((f"{name}_time",), data.limits[:count], "", "-1 below, 0 measured, +1 above")
+    for name, covariate in record.covariates.items():
+        if isinstance(covariate.value, int | float):
+            found[name] = Labelled((), covariate.value, covariate.unit or "", "covariate")
+    return found
+
+
+def _trajectory(density: Joint, described) -> dict[str, Labelled]:
+    quantities = density.model.quantities(density.model.Output)
+    return {
+        name: Labelled(("chain", "draw", "time"), getattr(described["outputs"], name), q.unit, f"{q.about}, noise-free")
+        for name, q in quantities.items()
+    }
+
+
+def _state(density: Joint, described) -> dict[str, Labelled]:
+    quantities = density.model.quantities(density.model.State)
+    return {
+        name: Labelled(("chain", "draw"), described["state"][..., i], q.unit, q.about)
+        for i, (name, q) in enumerate(quantities.items())
+    }
+
+
+def _measured(density: Joint, values, *, unit: str | None = None) -> dict[str, Labelled]:
+    quantities = density.model.quantities(density.model.Output)
+    found = {}
+    for name, data in density.data.items():
+        count = int(np.sum(data.present))
+        units = quantities[name].unit if unit is None else unit
+        found[name] = Labelled(
+            ("chain", "draw", f"{name}_time"), values[name][..., :count], units, quantities[name].about
+        )
+    return found
+
+
+def _observed(density: Joint) -> dict[str, Labelled]:
+    quantities = density.model.quantities(density.model.Output)
+    return {
+        name: Labelled(
+            (f"{name}_time",), d.values[: int(np.sum(d.present))], quantities[name].unit, quantities[name].about
+        )
+        for name, d in density.data.items()
+    }
+
+
+# ---- figures that judge them ----------------------------------------------------------------------------------------
+
+
+def _effective_draws(sampled: Sampled, described) -> float:
+    """Return the independent draws behind the posterior: those of the weights, or the smallest bulk ESS."""
+    from arviz_stats.base.array import array_stats  # here because importing it loads matplotlib
+
+    total = float(np.prod(sampled.positions.shape[:2]))
+    if np.isfinite(sampled.importance_ess):
+        return min(total, sampled.importance_ess)
+    sizes = [float(array_stats.ess(sampled.positions[..., i])) for i in range(sampled.positions.shape[-1])]
+    return float(np.nanmin([total, *sizes]))
+
+
+def _integration_error(density: Joint, positions) -> float:
+    """Largest change of any mean, in noise standard deviations, when every step is halved, at 16 draws."""
+    if not density.data or not isinstance(density.integrator, FixedStep):
+        return 0.0
+    finer = eqx.tree_at(lambda d: d.integrator, density, FixedStep(refine=2 * density.integrator.refine))
+    few = positions[:: max(1, len(positions) // 16)][:16]
+    return float(_largest_shift(density, finer, few))
+
+
+@eqx.filter_jit
+def _largest_shift(density, finer, positions):
+    def one(position):
+        values = density.constrain(position)
+        (means, solved), (exact, also) = density.means(values), finer.means(values)
+        shifts = []
+        for name, measured in density.measured(exact, values).items():
+            noise = measured.observation.noise.distribution(exact[name])
+            sd = jnp.sqrt(noise.variance) if not isinstance(noise, dist.LogNormal) else jnp.abs(exact[name]) * 0.01
+            shifts.append(jnp.max(jnp.where(measured.present, jnp.abs(means[name] - exact[name]) / sd, 0.0)))
+        return jnp.where(solved & also, jnp.max(jnp.stack(shifts)), 0.0)
+
+    return jnp.max(jax.vmap(one)(positions))

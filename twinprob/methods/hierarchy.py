@@ -1,0 +1,204 @@
+"""The distribution over patients, from draws of each patient's posterior under a reference that is reweighted away."""
+
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy.special import logsumexp
+
+from .importance import Mixture, kernels, smooth
+
+_BATCH = 32
+_SMALLEST_SPREAD = 0.02
+_MOVES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.05)
+_ENOUGH = 0.25
+
+
+class Patients(eqx.Module):
+    """Draws of every patient's unknowns under a normal reference, as deviations from the declared priors' centers.
+
+    Attributes
+    ----------
+    deviations : (patient, draw, parameter)
+    present : (patient, parameter) 1.0, or 0.0 where the patient has no such unknown
+    design : (patient, term) the first term is one
+    centers, spreads : (patient, parameter) of the reference
+    widths : (parameter,) standard deviations of the declared priors: the scale of all hyperpriors
+    used : tuple of (parameter, term), which terms move which parameter
+    """
+
+    deviations: np.ndarray
+    present: np.ndarray
+    design: np.ndarray
+    centers: np.ndarray
+    spreads: np.ndarray
+    widths: np.ndarray
+    used: tuple[tuple[int, int], ...] = eqx.field(static=True)
+
+    @property
+    def size(self) -> int:
+        """Number of hyperparameters."""
+        return len(self.used) + len(self.widths)
+
+    def split(self, point):
+        """Return coefficients (parameter, term) and spreads (parameter,) at a point (hyperparameter,)."""
+        count = len(self.used)
+        blank = jnp.zeros((len(self.widths), self.design.shape[1]))
+        return blank.at[tuple(np.array(self.used).T)].set(point[:count]), jnp.exp(point[count:])
+
+    def join(self, coefficients, spreads) -> np.ndarray:
+        """Return the point (hyperparameter,) of coefficients and spreads."""
+        return np.concatenate([np.asarray(coefficients)[tuple(np.array(self.used).T)], np.log(np.asarray(spreads))])
+
+    def ratios(self, point):
+        """Return log p(draw | hyperparameters) - log p(draw | reference), shape (patient, draw)."""
+        coefficients, spreads = self.split(point)
+        centers = self.design @ coefficients.T
+        precision = 1.0 / spreads**2
+        new = (
+            -0.5 * jnp.einsum("njd,nd->nj", self.deviations**2, self.present * precision)
+            + jnp.einsum("njd,nd->nj", self.deviations, self.present * centers * precision)
+            - jnp.sum(self.present * (0.5 * centers**2 * precision + jnp.log(spreads)), axis=1)[:, None]
+        )
+        away = (self.deviations - self.centers[:, None]) / self.spreads[:, None]
+        old = -0.5 * jnp.einsum("njd,nd->nj", away**2, self.present)
+        return new - old + jnp.sum(self.present * jnp.log(self.spreads), axis=1)[:, None]
+
+    def log_density(self, point):
+        """Return the log posterior density of the hyperparameters, up to a constant.
+
+        Coefficients are a priori Normal(0, width), spreads HalfNormal(width), with the declared prior's width of each
+        parameter; the density is over log spreads.
+        """
+        coefficients, spreads = self.split(point)
+        prior = -0.5 * jnp.sum((coefficients / self.widths[:, None]) ** 2)
+        prior = prior + jnp.sum(jnp.log(spreads) - 0.5 * (spreads / self.widths) ** 2)
+        return (
+            prior + jnp.sum(logsumexp(self.ratios(point), axis=1)) - len(self.design) * np.log(self.deviations.shape[1])
+        )
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Weighted draws of the hyperparameters.
+
+    Attributes
+    ----------
+    coefficients : (draw, parameter, term), spreads : (draw, parameter)
+    khat : float, of the importance weights
+    ess : float, effective number of draws
+    """
+
+    coefficients: np.ndarray
+    spreads: np.ndarray
+    khat: float
+    ess: float
+
+
+@eqx.filter_jit
+def _value_and_slope(patients, point):
+    return jax.value_and_grad(patients.log_density)(point)
+
+
+@eqx.filter_jit
+def _curvature(patients, point):
+    return -jax.hessian(patients.log_density)(point)
+
+
+@eqx.filter_jit
+def _effective(patients, point):
+    """Return the share of each patient's draws that still count at a point, shape (patient,)."""
+    logs = jax.nn.log_softmax(patients.ratios(point), axis=1)
+    return jnp.exp(-logsumexp(2.0 * logs, axis=1)) / logs.shape[1]
+
+
+@eqx.filter_jit
+def _densities(patients, points):
+    return lax.map(patients.log_density, points, batch_size=_BATCH)
+
+
+def effective(patients: Patients, point) -> np.ndarray:
+    """Return the effective share of each patient's draws at a point, shape (patient,)."""
+    return np.asarray(_effective(patients, jnp.asarray(point)))
+
+
+def mode(patients: Patients, start: np.ndarray) -> np.ndarray:
+    """Climb to the mode of the hyperparameters; spreads stay above a fiftieth of the declared ones."""
+    count = len(patients.used)
+    low = np.log(_SMALLEST_SPREAD * patients.widths)
+    bounds = [(None, None)] * count + [(float(x), None) for x in low]
+
+    def objective(point):
+        value, slope = _value_and_slope(patients, jnp.asarray(point))
+        return -float(value), -np.asarray(slope)
+
+    from scipy.optimize import minimize  # here because importing it is slow
+
+    return minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
+
+
+def guarded(patients: Patients, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Move toward `end` as far as the draws under the reference can say anything about."""
+    for share in _MOVES:
+        point = start + share * (end - start)
+        if np.quantile(effective(patients, point), 0.1) >= _ENOUGH:
+            return point
+    return point
+
+
+def spread_at(patients: Patients, peak: np.ndarray) -> np.ndarray:
+    """Return the covariance of the hyperparameters at their mode; where there is no curvature, that of the prior."""
+    values, vectors = np.linalg.eigh(np.asarray(_curvature(patients, jnp.asarray(peak))))
+    widest = float(np.max(np.append(patients.widths, 1.0)))
+    return (vectors / np.maximum(values, widest**-2)) @ vectors.T
+
+
+def sample(
+    patients: Patients, peak: np.ndarray, count: int, chance: np.random.Generator, rounds: int = 6
+) -> Hyperparameters:
+    """Draw from the posterior of the hyperparameters by adaptive importance sampling around its mode.
+
+    Parameters
+    ----------
+    patients : Patients
+    peak : (hyperparameter,) the mode
+    count : int
+        Draws returned, resampled by their weights.
+    chance : numpy Generator
+    rounds : int
+        Most refits of the proposal.
+
+    Returns
+    -------
+    Hyperparameters
+    """
+    proposal = _around(patients, peak)
+    best = None
+    for turn in range(rounds):
+        points = proposal.draw(1000 if turn == 0 else count, chance)
+        densities = np.asarray(_densities(patients, jnp.asarray(points)))
+        weights, khat = smooth(densities - proposal.log_density(points))
+        shares = np.exp(weights)
+        if best is None or turn < 2 or khat < best[2]:
+            best = (points, shares, khat)
+        if turn >= 2 and khat < 0.5:
+            break
+        if 1.0 / np.sum(shares**2) > 3 * patients.size:
+            chosen = np.searchsorted(np.cumsum(shares), (np.arange(200) + 0.5) / 200 * shares.sum()).clip(
+                max=len(points) - 1
+            )
+            proposal = kernels(points[chosen], np.full(200, 1 / 200), 0.7, 10.0)
+    points, shares, khat = best
+    ticks = (np.arange(count) + chance.uniform()) / count * shares.sum()
+    chosen = chance.permutation(np.searchsorted(np.cumsum(shares), ticks).clip(max=len(points) - 1))
+    coefficients, spreads = jax.vmap(patients.split)(jnp.asarray(points[chosen]))
+    ess = min(float(count), float(1.0 / np.sum(shares**2)))
+    return Hyperparameters(np.asarray(coefficients), np.asarray(spreads), khat, ess)
+
+
+def _around(patients: Patients, peak: np.ndarray) -> Mixture:
+    """Return a heavy-tailed normal around the mode."""
+    return Mixture(peak[None], 1.1 * np.linalg.cholesky(spread_at(patients, peak)), np.ones(1), 5.0)

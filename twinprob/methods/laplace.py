@@ -1,0 +1,158 @@
+"""Nested Laplace approximation at every mode, corrected and judged by Pareto-smoothed importance resampling."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from ..joint import Joint
+from .importance import Weighted, densities_at, kernels, smooth, systematic
+from .modes import Mode, find_modes, split
+from .nested import Region, explore, propose, surface
+from .sampled import Sampled, generator
+
+_GOOD = 0.5
+_WIDTH = 0.7
+_TAILS = 20.0
+_CENTERS = 200
+
+
+class Laplace(eqx.Module):
+    """Nested Laplace approximation, corrected by Pareto-smoothed importance resampling.
+
+    Paths of varying parameters are integrated by a normal approximation at each of many nodes; volatilities, noise
+    sizes and constants are integrated over these nodes, never maximized together with a path.
+
+    Parameters
+    ----------
+    starts : int
+        Dispersed starting points of the mode search.
+    iterations : int
+        Most Gauss–Newton iterations from each.
+    chains, draws : int
+        Shape of the result; draws are independent, chains exist for the ArviZ schema.
+    proposals : int
+        Draws from the approximation per round of importance sampling.
+    rounds : int
+        Most rounds in which the approximation is refitted to its own weighted draws while k-hat is above 0.5.
+    """
+
+    starts: int = eqx.field(static=True, default=8)
+    iterations: int = eqx.field(static=True, default=60)
+    chains: int = eqx.field(static=True, default=4)
+    draws: int = eqx.field(static=True, default=500)
+    proposals: int = eqx.field(static=True, default=4000)
+    rounds: int = eqx.field(static=True, default=4)
+
+    def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:
+        """Draw from the posterior.
+
+        Parameters
+        ----------
+        joint : Joint
+        key : jax PRNG key
+        progress : function of (stage, fraction), optional
+
+        Returns
+        -------
+        Sampled
+
+        Raises
+        ------
+        RuntimeError
+            If the model can be solved at none of the starting points.
+        """
+        joint = joint.traced()
+        search, pick = jax.random.split(key)
+        found = approximate(joint, self, key=search, progress=progress)
+        best = found.weighted
+        chosen = best.resample(self.chains * self.draws, generator(pick))
+        shape = (self.chains, self.draws)
+        return Sampled(
+            positions=best.positions[chosen].reshape(*shape, -1),
+            stats={"lp": best.densities[chosen].reshape(shape)},
+            khat=best.khat,
+            importance_ess=best.ess,
+            modes=found.weighted_modes(),
+            failed=int(np.sum(~np.isfinite(best.densities[chosen]))),
+            tried=len(chosen),
+            method="Laplace",
+            settings={"proposals": self.proposals, "starts": self.starts},
+        )
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """The modes that matter, weighted draws from the posterior, and the modes found but too improbable to sample."""
+
+    modes: list[Mode]
+    weighted: Weighted
+    minor: list[Mode]
+
+    def weighted_modes(self) -> tuple[tuple[np.ndarray, float, float], ...]:
+        """Return (position, log density, posterior probability) of each mode, most probable first."""
+        shares = [float(np.sum(self.weighted.weights[self.weighted.owners == i])) for i in range(len(self.modes))]
+        triples = [(m.position, m.density, share) for m, share in zip(self.modes, shares, strict=True)]
+        best = self.modes[0].log_evidence
+        triples += [(m.position, m.density, float(np.exp(m.log_evidence - best))) for m in self.minor]
+        return tuple(sorted(triples, key=lambda triple: -triple[2]))
+
+
+def approximate(joint: Joint, settings: Laplace, *, key, progress=None) -> Approximation:
+    """Find the modes, spread nodes around each, and weigh draws from the proposal over all."""
+    report = progress or (lambda stage, fraction: None)
+    start_key, draw_key = jax.random.split(key)
+    chance = generator(draw_key)
+    report("search for modes", 0.0)
+    modes, minor, spread = find_modes(joint, settings.starts, settings.iterations, key=start_key)
+    parts = split(joint)
+    report("spread nodes", 0.3)
+    regions = []
+    explored = [explore(joint, mode, parts, spread, chance) for mode in modes]
+    best_evidence = max(evidence for _, _, evidence in explored)
+    if not np.isfinite(best_evidence):
+        raise RuntimeError(
+            "The model could be solved at the modes but nowhere around them; the priors or the inputs are extreme."
+        )
+    solvable = [i for i, (_, _, evidence) in enumerate(explored) if np.isfinite(evidence)]
+    modes = [modes[i] for i in solvable]
+    for nodes, weights, evidence in (explored[i] for i in solvable):
+        over = kernels(nodes.positions[:, ~parts.path], weights, _WIDTH, _TAILS)
+        paths = surface(nodes, weights, parts.path) if parts.path.any() else None
+        regions.append(Region(max(np.exp(evidence - best_evidence), 0.02), over, paths))
+    report("importance sampling", 0.6)
+    # A first small round only moves the proposal: its draws are never returned.
+    best = weighted = weigh(joint, regions, parts.path, max(settings.proposals // 4, 500), chance)
+    for turn in range(1, max(settings.rounds, 2)):
+        regions = [
+            refit(region, weighted, weighted.owners == i, parts.path, chance) for i, region in enumerate(regions)
+        ]
+        weighted = weigh(joint, regions, parts.path, settings.proposals, chance)
+        best = weighted if turn == 1 or weighted.khat < best.khat else best
+        report("importance sampling", 0.6 + 0.4 * turn / settings.rounds)
+        if best.khat < _GOOD:
+            break
+    report("importance sampling", 1.0)
+    return Approximation(modes, best, minor)
+
+
+def weigh(joint: Joint, regions: list[Region], path, count: int, chance) -> Weighted:
+    """Draw from the proposal and weigh the draws by Pareto-smoothed importance sampling."""
+    positions, proposal, owners = propose(regions, path, count, chance)
+    densities = densities_at(joint, positions)
+    ratios = np.where(np.isfinite(densities), densities, -np.inf) - proposal
+    return Weighted(positions, densities, *smooth(ratios), owners)
+
+
+def refit(region: Region, weighted: Weighted, mine, path, chance) -> Region:
+    """Move the mixture over the unknowns that are no paths to the region's own weighted draws."""
+    weights = np.where(mine, weighted.weights, 0.0)
+    share = weights.sum()
+    if share == 0.0 or share**2 / np.sum(weights**2) < 3.0 * np.sum(~path):
+        return region
+    chosen = systematic(weights / share, _CENTERS, chance)
+    points = weighted.positions[chosen][:, ~path]
+    over = kernels(points, np.full(_CENTERS, 1.0 / _CENTERS), _WIDTH, _TAILS)
+    return Region(max(share, 0.02), over, region.paths)

@@ -1,0 +1,46 @@
+"""What every method returns."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+TRUSTED = 0.7
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a method returns: positions and how they came about.
+
+    Attributes
+    ----------
+    positions : (chain, draw, unknown) on the unconstrained scale
+    stats : mapping of str to (chain, draw) arrays, named as in the ArviZ schema
+    khat : float, Pareto k-hat of the importance weights; NaN where no weights were used
+    importance_ess : float, effective number of independent draws behind the resampled ones
+    modes : tuple of (position, log density, weight), most probable first
+    failed : int, solves that failed among the `tried` ones
+    notes : tuple of str, what the user should know
+    """
+
+    positions: np.ndarray
+    stats: dict[str, np.ndarray]
+    khat: float
+    importance_ess: float
+    modes: tuple[tuple[np.ndarray, float, float], ...]
+    failed: int
+    tried: int
+    method: str
+    notes: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the importance weights can be relied on (k-hat below 0.7); True where none were used."""
+        return not self.khat >= TRUSTED
+
+
+def generator(key) -> np.random.Generator:
+    """Return a NumPy generator that continues a JAX key: small random work needs no compilation."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().astype(np.uint64))

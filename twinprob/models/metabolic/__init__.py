@@ -1,0 +1,7 @@
+"""Glucose and insulin: stress hyperglycemia and its control."""
+
+from .icing import ICING
+from .minimal import MinimalModel
+from .oral import OralMinimalModel
+
+__all__ = ["ICING", "MinimalModel", "OralMinimalModel"]

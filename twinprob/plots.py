@@ -1,0 +1,395 @@
+"""Pictures of a twin and its forecast. The only file that draws."""
+
+import io
+import re
+import textwrap
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
+
+from .course import Course
+from .forecast import Forecast
+from .inputs import Inputs
+from .model import nearest
+from .record import Record
+from .twin import Twin
+from .units import convert, minutes
+from .vocabulary import VOCABULARY
+
+__all__ = ["Picture", "backend", "fan", "path", "png", "prior_posterior"]
+
+# Okabe and Ito's colors, told apart by color-blind readers too.
+_BLUE, _BLACK, _GREEN, _GRAY = "#0072B2", "#000000", "#009E73", "#8C8C8C"
+_INPUT_COLORS = ("#D55E00", "#E69F00", "#CC79A7", "#56B4E9")
+_BANDS = ((0.95, 0.16), (0.80, 0.20), (0.50, 0.28))
+_THIN_DRAWS = 20
+_WIDTH = 8.6
+_HOURS_BETWEEN_TICKS = (0.25, 0.5, 1, 2, 3, 4, 6, 12, 24, 48, 96)
+_NOTE = "Research software, not a medical device."
+
+
+class Picture(Figure):
+    """A matplotlib figure that no window manager holds: it shows itself in a notebook; save it with `savefig`."""
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
+
+
+def backend() -> str:
+    """Say which matplotlib draws, and how."""
+    return f"matplotlib {matplotlib.__version__}, {matplotlib.get_backend()}"
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=figure.dpi)
+    return buffer.getvalue()
+
+
+def fan(
+    shown: Twin | Forecast,
+    variable: str | None = None,
+    *,
+    twin: Twin | None = None,
+    later: Record | None = None,
+    target: tuple[float, float] | None = None,
+    start: float | str | None = None,
+) -> Figure:
+    """Draw what was, what will be, and how sure that is: a fan over past and future, inputs below.
+
+    Parameters
+    ----------
+    shown : Twin or Forecast
+        A twin shows its past, a forecast the future.
+    variable : str, optional
+        An output; the first measured one by default.
+    twin : Twin, optional
+        The twin that made the forecast, to draw its past in front of it.
+    later : Record, optional
+        What was measured after now, drawn as open circles.
+    target : (float, float), optional
+        Limits of the target band, in the unit of the axis.
+    start : float or str, min, optional
+        Where the picture begins; at the record's start by default.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+        Bands hold the noise-free output with 50, 80 and 95 % probability; dotted lines hold 95 % of future
+        measurements. Time is in hours.
+
+    Raises
+    ------
+    TypeError
+        If `shown` is neither a twin nor a forecast.
+    ValueError
+        If there is no such variable, or `twin` is not the one that made the forecast.
+    """
+    past, ahead = _past_and_future(shown, twin)
+    group = shown.tree["trajectory" if isinstance(shown, Twin) else "predicted_outputs"]
+    name = _variable([str(name) for name in group.data_vars], past, variable)
+    inputs = shown.record.inputs if isinstance(shown, Twin) else shown.inputs
+    begin = minutes(start) if start is not None else past.record.start if past is not None else shown.now
+    end = shown.now if isinstance(shown, Twin) else float(shown.times[-1])
+    given = _visible(inputs, begin, end)
+    figure, axes = _panels(len(given), _sentence(past, ahead, later))
+    unit, about = str(group[name].attrs["units"]), str(group[name].attrs.get("long_name", name))
+    axes[0].set_ylabel(f"{_typeset(about.removesuffix(', noise-free'))}\n({unit})")
+    if target is not None:
+        _target(axes[0], target)
+    if past is not None:
+        _past(axes[0], past, name, begin)
+    if ahead is not None:
+        _future(axes[0], ahead, past, name)
+    if later is not None and name in later.observations:
+        series = later.observations[name]
+        these = (series.times > shown.now) & (series.times <= end)
+        values = np.asarray(convert(series.values[these], series.unit, unit, variable=name))
+        axes[0].plot(series.times[these] / 60, values, "o", ms=6, mfc="white", mec=_BLACK, mew=1.2, zorder=5)
+    for i, (label, course) in enumerate(given.items()):
+        _course(axes[1 + i], label, course, (begin, end), _INPUT_COLORS[i % len(_INPUT_COLORS)])
+    _finish(axes, begin, end, shown.now if ahead is not None else None)
+    return figure
+
+
+def _past_and_future(shown: Any, twin: Twin | None) -> tuple[Twin | None, Forecast | None]:
+    if isinstance(shown, Twin) and twin is None:
+        return shown, None
+    if not isinstance(shown, Forecast):
+        raise TypeError(
+            f"`fan` draws a Twin, or a Forecast with its `twin=`, but was given a {type(shown).__name__}"
+            f"{' and a twin' if twin is not None else ''}: `fan(forecast(twin, ...), twin=twin)`."
+        )
+    if twin is not None and twin.now != shown.now:
+        raise ValueError(
+            f"Argument `twin` knows its patient until {twin.now:g} min, but the forecast begins at {shown.now:g} min: "
+            f"pass the twin that made the forecast."
+        )
+    return twin, shown
+
+
+def _variable(names: list[str], past: Twin | None, variable: str | None) -> str:
+    if variable is None:
+        seen = [name for name in names if past is not None and name in past.record.observations]
+        return (seen or names)[0]
+    if variable not in names:
+        raise ValueError(f"There is no output `{variable}` to draw; {nearest(variable, names)}")
+    return variable
+
+
+def _visible(inputs: Inputs, begin: float, end: float) -> dict[str, Course]:
+    """Return the inputs that do anything in the picture, always in the same order."""
+    order = [*VOCABULARY, *inputs.names]
+    courses = {name: inputs[name] for name in sorted(inputs.names, key=order.index)}
+    return {n: c for n, c in courses.items() if np.any((c.starts < end) & (c.ends > begin) & (c.rates > 0))}
+
+
+def _sentence(past: Twin | None, ahead: Forecast | None, later: Record | None) -> str:
+    parts = ["shaded bands hold the patient's true value with 50, 80 and 95 % probability (darkest to lightest)"]
+    parts.append("thin lines are single draws of what it may do")
+    if past is not None:
+        parts.append("dots are measurements")
+    if ahead is not None:
+        parts.append("dotted lines hold 95 % of future measurements, their error included")
+    if later is not None:
+        parts.append("open circles were measured after the twin spoke")
+    return f"How to read this: {', '.join(parts[:-1])}, and {parts[-1]}. {_NOTE}"
+
+
+def _sheet(height: float, sentence: str, rows: int, columns: int, **options) -> tuple[Picture, np.ndarray]:
+    """Return an empty figure with a sentence at its foot, and its axes (row, column)."""
+    lines = textwrap.wrap(sentence, 142)
+    foot = 0.16 * len(lines) + 0.1
+    figure = Picture(figsize=(_WIDTH, height + foot), dpi=110)
+    share = foot / (height + foot)
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, share, 1, 1 - share), w_pad=0.06, h_pad=0.05))
+    where = (0.1 / _WIDTH, 0.07 / (height + foot))
+    figure.text(*where, "\n".join(lines), fontsize=8, color="#404040", va="bottom", linespacing=1.3)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def _panels(below: int, sentence: str) -> tuple[Picture, list[Axes]]:
+    heights = [3.5, *[0.95] * below]
+    figure, grid = _sheet(sum(heights) + 0.4, sentence, 1 + below, 1, sharex=True, height_ratios=heights)
+    return figure, list(grid[:, 0])
+
+
+def _draws(group: Any, name: str) -> np.ndarray:
+    """Return the draws of one variable, shape (draw, time)."""
+    values = np.asarray(group[name])
+    return values.reshape(values.shape[0] * values.shape[1], -1)
+
+
+def _band(axis: Axes, hours: np.ndarray, draws: np.ndarray, step: str | None = None) -> None:
+    """Draw nested bands and their median; `draws` has shape (draw, time)."""
+    for probability, alpha in _BANDS:
+        low, high = np.nanquantile(draws, [(1 - probability) / 2, (1 + probability) / 2], axis=0)
+        axis.fill_between(hours, low, high, step=step, color=_BLUE, alpha=alpha, lw=0)  # type: ignore[arg-type]
+    axis.plot(hours, np.nanmedian(draws, axis=0), color=_BLUE, lw=1.6, drawstyle=f"steps-{step}" if step else "default")
+
+
+def _thin(axis: Axes, hours: np.ndarray, draws: np.ndarray) -> None:
+    chosen = np.unique(np.linspace(0, len(draws) - 1, _THIN_DRAWS).astype(int))
+    axis.plot(hours, draws[chosen].T, color=_BLUE, lw=0.5, alpha=0.35)
+
+
+def _past(axis: Axes, past: Twin, name: str, begin: float) -> None:
+    group = past.tree["trajectory"]
+    hours, draws = np.asarray(group["time"]) / 60, _draws(group, name)
+    # One time more, so that the band begins at the edge and not inside the picture.
+    first = max(int(np.searchsorted(hours, begin / 60)) - 1, 0) if begin > past.record.start else 0
+    _band(axis, hours[first:], draws[:, first:])
+    _thin(axis, hours[first:], draws[:, first:])
+    if "observed_data" not in past.tree.children or name not in past.tree["observed_data"]:
+        return
+    observed = past.tree["observed_data"]
+    times, values = np.asarray(observed[f"{name}_time"]), np.asarray(observed[name])
+    limits = np.asarray(past.tree["constant_data"][f"{name}_limit"])
+    for side, marker in ((0, "o"), (-1, "v"), (1, "^")):
+        these = (limits == side) & (times >= begin)
+        axis.plot(times[these] / 60, values[these], marker, ms=5, mfc=_BLACK, mec="white", mew=0.7, zorder=5)
+
+
+def _future(axis: Axes, ahead: Forecast, past: Twin | None, name: str) -> None:
+    hours, draws = ahead.times / 60, _draws(ahead.tree["predicted_outputs"], name)
+    for edge in ahead.quantiles(name, [0.025, 0.975]):
+        axis.plot(hours, edge, color=_BLUE, lw=1.0, ls=":")
+    if past is not None:
+        # The fan starts where the past ends: the same draws, at the twin's present.
+        hours = np.append(past.now / 60, hours)
+        draws = np.concatenate([_draws(past.tree["trajectory"], name)[:, -1:], draws], axis=1)
+    _band(axis, hours, draws)
+    _thin(axis, hours, draws)
+
+
+def _course(axis: Axes, name: str, course: Course, window: tuple[float, float], color: str) -> None:
+    """Draw infusions as steps, and doses as arrows with their amounts."""
+    begin, end = window
+    drip = ~course.bolus
+    parts = (course.starts[drip], course.ends[drip], course.rates[drip])
+    running = Course(*parts, unit=course.unit, bolus=course.bolus[drip])
+    changes, after = running.steps()
+    inside = (changes > begin) & (changes < end)
+    hours = np.concatenate([[begin], changes[inside], [end]]) / 60
+    rates = np.concatenate([[running.at(begin)], after[inside], after[inside][-1:]])
+    rates = rates if rates.size == hours.size else np.full(2, rates[0])
+    axis.fill_between(hours, rates, step="post", color=color, alpha=0.30, lw=0)
+    axis.step(hours, rates, where="post", color=color, lw=1.4)
+    doses = np.flatnonzero(course.bolus & (course.starts >= begin) & (course.starts < end) & (course.rates > 0))
+    top = max(float(rates.max()), 1e-9) * (1.7 if doses.size else 1.35)
+    amount, _, per = course.unit.rpartition("/")
+    for i in doses:
+        given = course.rates[i] * (course.ends[i] - course.starts[i]) / minutes(f"1 {per}")
+        place = (course.starts[i] / 60, 0.85 * top)
+        axis.plot(*place, marker="v", color=color, ms=5, ls="none")
+        if doses.size <= 12:
+            axis.annotate(f"{given:.3g} {amount}", place, (4, -3), textcoords="offset points", fontsize=7)
+    axis.set_ylim(0, top)
+    axis.yaxis.set_major_locator(MaxNLocator(3))
+    if not running.rates.size:
+        axis.set_yticks([])
+    axis.set_ylabel(f"{name.replace('_', chr(10), 1).replace('_', ' ')}\n({course.unit})", fontsize=8.5)
+
+
+def _target(axis: Axes, limits: tuple[float, float]) -> None:
+    axis.axhspan(*limits, color=_GREEN, alpha=0.10, lw=0)
+    for limit in limits:
+        axis.axhline(limit, color=_GREEN, lw=0.8, alpha=0.7)
+    words, place, offset = f"target\n{limits[0]:g}–{limits[1]:g}", (1.0, sum(limits) / 2), "offset points"
+    axis.annotate(words, place, (3, 0), ("axes fraction", "data"), offset, va="center", fontsize=8, color="#00664B")
+
+
+def _finish(axes: list[Axes], begin: float, end: float, now: float | None) -> None:
+    hours = max(end - begin, 1e-6) / 60
+    step = next((step for step in _HOURS_BETWEEN_TICKS if hours / step <= 12), None)
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(labelsize=8.5)
+        if step is not None:
+            axis.xaxis.set_major_locator(MultipleLocator(step))
+        if now is not None:
+            axis.axvline(now / 60, color="#404040", lw=1.0, ls=(0, (4, 3)))
+    if now is not None:
+        place, offset = (now / 60, 1.0), "offset points"
+        axes[0].annotate(
+            "now", place, (3, -2), ("data", "axes fraction"), offset, va="top", fontsize=9, color="#404040"
+        )
+    # Half a marker of room, so that the last measurement is whole.
+    axes[0].set_xlim(begin / 60 - 0.006 * hours, begin / 60 + 1.006 * hours)
+    axes[-1].set_xlabel("time since the record's origin (h)")
+
+
+def path(twin: Twin, parameter: str) -> Figure:
+    """Draw how a parameter moved in time, in front of what was believed before the data.
+
+    Parameters
+    ----------
+    twin : Twin
+    parameter : str
+        One that varies in time.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+
+    Raises
+    ------
+    ValueError
+        If the parameter is unknown, or does not vary.
+    """
+    moving = twin.model.processes()
+    if parameter not in moving:
+        model, hint = type(twin.model).__name__, nearest(parameter, moving)
+        raise ValueError(f"Parameter `{parameter}` does not vary in time in model `{model}`; {hint}")
+    posterior = twin.tree["posterior"]
+    knots = np.asarray(posterior[f"{parameter}_knot"]) / 60
+    edges = np.append(
+        knots, twin.now / 60 if twin.now / 60 > knots[-1] else knots[-1] + moving[parameter].interval / 60
+    )
+    figure, (axis,) = _panels(
+        0,
+        "How to read this: blue bands hold the parameter with 50, 80 and 95 % probability given the data, the blue "
+        f"line is its median; before the data, it was believed to lie between the gray dashed lines with 95 %. {_NOTE}",
+    )
+    draws = _draws(posterior, parameter)
+    _band(axis, edges, np.concatenate([draws, draws[:, -1:]], axis=1), step="post")
+    for edge in np.quantile(_draws(twin.tree["prior"], parameter), [0.025, 0.975]):
+        axis.axhline(edge, color=_GRAY, lw=1.0, ls="--")
+    if np.all(draws > 0):
+        _logarithmic(axis, "y")
+    attrs = posterior[parameter].attrs
+    axis.set_ylabel(f"{_typeset(attrs.get('long_name', parameter))}\n({attrs['units']})")
+    _finish([axis], float(edges[0] * 60), float(edges[-1] * 60), None)
+    return figure
+
+
+def prior_posterior(twin: Twin) -> Figure:
+    """Draw every parameter before and after the data; of one that varies, its value now.
+
+    Parameters
+    ----------
+    twin : Twin
+
+    Returns
+    -------
+    figure : matplotlib Figure
+        One panel each, with how much narrower the data made it.
+    """
+    posterior, prior = twin.tree["posterior"], twin.tree["prior"]
+    names = [str(name) for name in posterior.data_vars if not str(name).endswith("_start")]
+    columns = 2 if len(names) in (2, 4) else min(3, len(names))
+    rows = -(-len(names) // columns)
+    text = (
+        "How to read this: gray is what was believed before the data, blue after; where they look alike, the data said "
+    )
+    figure, grid = _sheet(2.15 * rows, f"{text}little about this parameter. {_NOTE}", rows, columns)
+    for axis, name in zip(grid.ravel(), names, strict=False):
+        varies = posterior[name].ndim > 2
+        _densities(axis, _draws(prior, name)[:, -1], _draws(posterior, name)[:, -1])
+        unit = posterior[name].attrs.get("units", "")
+        label = f"{name.replace('_', ' ')}{', now' if varies else ''}"
+        axis.set_xlabel(label + (f"\n({unit})" if unit not in ("", "1") else ""), fontsize=8.5)
+    for axis in grid.ravel()[len(names) :]:
+        axis.set_visible(False)
+    return figure
+
+
+def _densities(axis: Axes, before: np.ndarray, after: np.ndarray) -> None:
+    positive = bool(np.all(before > 0) and np.all(after > 0))
+    scaled = [np.log(x) if positive else x for x in (before, after)]
+    # The widest tails of the prior would squeeze the rest into a corner.
+    low = min(np.quantile(scaled[0], 0.01), scaled[1].min())
+    high = max(np.quantile(scaled[0], 0.99), scaled[1].max())
+    bins = np.linspace(low, high + 1e-12, 28)
+    edges = np.exp(bins) if positive else bins
+    for values, color in ((scaled[0], _GRAY), (scaled[1], _BLUE)):
+        heights, _ = np.histogram(values, bins, density=True)
+        axis.stairs(heights, edges, fill=True, color=color, alpha=0.45)
+        axis.stairs(heights, edges, color=color, lw=1.0)
+    if positive and high - low > 1.2:
+        _logarithmic(axis, "x")
+    share = scaled[1].std() / max(scaled[0].std(), 1e-12)
+    axis.set_title(f"spread {100 * share:.0f} % of the prior's", fontsize=8.5)
+    axis.set_yticks([])
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _logarithmic(axis: Axes, which: str) -> None:
+    """Scale an axis by the logarithm, with ticks at 1, 2, 5 written as plain numbers."""
+    axis.set(**{f"{which}scale": "log"})
+    scale = axis.xaxis if which == "x" else axis.yaxis
+    scale.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    scale.set_minor_formatter(NullFormatter())
+
+
+def _typeset(words: str) -> str:
+    """Set symbols such as S_I with a lowered index."""
+    return re.sub(r"\b([A-Za-z])_(\w+)\b", r"$\1_{\2}$", words)

@@ -1,0 +1,219 @@
+"""Keep a twin current: the next measurements move its draws, at a cost that does not depend on how long the stay is."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from .fit import fit, in_double_precision
+from .labels import Labelled, dataset, tree
+from .methods.cloud import Cloud, cloud_of, follow, observed_outputs
+from .methods.filter import Filter, Heard, columns, draw
+from .methods.sampled import generator
+from .record import Record
+from .segments import knots
+from .stay import join
+from .twin import Twin
+from .units import convert
+
+_LOG = 48
+
+
+@in_double_precision
+def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -> Twin:
+    """Bring a twin to the present with what became known since, or late.
+
+    Parameters
+    ----------
+    twin : Twin
+        Stays as it is.
+    new_data : Record
+        What is new, e.g. ``record.between("24 h", "25 h")``: measurements the twin has not seen and, for the inputs it
+        names, what they did from its start on; inputs it does not name run on as they are. It may hold no measurement.
+    key : jax PRNG key
+    method : Filter, optional
+        Settings of the particle filter, `Filter()` by default.
+
+    Returns
+    -------
+    Twin
+        Its record is the old one with the new data, its draws are those of now: of a varying parameter only the
+        present value is kept. `provenance["updates"]` lists time, method, effective share of the particles, and why
+        the whole record was fitted again where it was: too few particles mattered, the measurement was far outside
+        what was predicted, or it came later than the filter remembers.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing new, a measurement is older than the twin's origin or already in the twin (with the same
+        or another value), a unit cannot be converted, or a covariate differs from the twin's.
+
+    Notes
+    -----
+    A measurement that comes late, or out of order, is replayed from the last remembered cloud before it.
+
+    Examples
+    --------
+    >>> later = update(twin, record.between(twin.now, "25 h"), key=jax.random.key(2))  # doctest: +SKIP
+    """
+    settings = Filter() if method is None else method
+    record, since = join(twin.record, new_data)
+    chance = generator(key)
+    start_key, follow_key, draw_key = jax.random.split(key, 3)
+    clouds = _remembered(twin, settings) or [cloud_of(twin, settings, chance)]
+    usable = [cloud for cloud in clouds if cloud.time <= since]
+    late = bool(clouds[-1].time > since)
+    if not usable:
+        reason = (
+            f"the new data reach back to {since:g} min, before the filter's memory begins at {clouds[0].time:g} min"
+        )
+        return _refitted(twin, record, reason, late, key=start_key)
+    cloud, heard = follow(usable[-1], twin.model, record, twin.observations, twin.integrator, settings, key=follow_key)
+    reason = _distrust(heard, settings)
+    if reason:
+        return _refitted(twin, record, reason, late, key=start_key)
+    return _updated(twin, record, [*usable, cloud][-settings.memory :], heard, late, key=draw_key)
+
+
+def _distrust(heard: Heard, settings: Filter) -> str:
+    """Say why the filter's answer should not be used; nothing where it may."""
+    if not np.isfinite(heard.evidence):
+        return "no particle could explain a measurement"
+    if heard.share < settings.collapse:
+        return f"only {heard.share:.2%} of the particles mattered after a measurement (limit {settings.collapse:.2%})"
+    if heard.tail < settings.surprise:
+        return f"a measurement was far outside its prediction (tail {heard.tail:.1e}, limit {settings.surprise:.1e})"
+    return ""
+
+
+def _refitted(twin: Twin, record: Record, reason: str, late: bool, *, key) -> Twin:
+    """Fit the whole record again and say so."""
+    again = fit(twin.model, record, key=key, observations=twin.observations, integrator=twin.integrator)
+    provenance = again.provenance
+    note = f"Updated at {record.end / 60:.2f} h by a fit of the whole record, because {reason}."
+    entry = {"time": record.end, "method": provenance["method"], "share": None, "late": late, "refit": reason}
+    provenance = {**provenance, **_logged(twin.provenance, entry), "notes": [note, *provenance["notes"]]}
+    attrs = {**again.tree.attrs, "provenance": provenance}
+    groups = {name: node.to_dataset() for name, node in again.tree.children.items()}
+    return replace(again, tree=tree(groups, attrs))
+
+
+def _logged(provenance: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "updates": [*provenance.get("updates", ()), entry][-_LOG:],
+        "updated": provenance.get("updated", 0) + 1,
+    }
+
+
+def _remembered(twin: Twin, settings: Filter) -> list[Cloud]:
+    """Return the clouds inside an updated twin, oldest first; none where it was fitted or filtered otherwise."""
+    if "filter" not in twin.tree.children:
+        return []
+    kept = twin.group("filter")
+    if kept.sizes["particle"] != settings.particles:
+        return []
+    times, values, weights = (kept[name].values for name in ("cloud_time", "values", "log_weight"))
+    return [Cloud(float(t), v, w) for t, v, w in zip(times, values, weights, strict=True)]
+
+
+# ---- the updated twin ----------------------------------------------------------------------------------------------
+
+
+def _updated(twin: Twin, record: Record, clouds: list[Cloud], heard: Heard, late: bool, *, key) -> Twin:
+    model, cloud = twin.model, clouds[-1]
+    how = observed_outputs(model, twin.observations)
+    old = twin.tree["posterior"]
+    shape = (old.sizes["chain"], old.sizes["draw"])
+    parameters, states = draw(model, how, (cloud.values, cloud.log_weights), shape[0] * shape[1], key)
+    coords = {}
+    for name, process in model.processes().items():
+        start = record.start + process.interval * (knots(process, record.start, record.end) - 1)
+        coords[f"{name}_knot"] = Labelled(
+            (f"{name}_knot",), np.array([start]), "min", f"times from which each value of {name} holds"
+        )
+    groups: dict[str, Any] = {
+        "posterior": dataset(_parameters(model, parameters, shape), coords, {}),
+        "state": dataset(_states(model, np.asarray(states), shape), {}, {"time": record.end, "time_units": "min"}),
+        "filter": dataset(_kept(model, how, clouds), {}, {}),
+        **_observed(twin, record, how),
+    }
+    if "prior" in twin.tree.children:
+        groups["prior"] = twin.group("prior")
+    attrs: Any = {**twin.tree.attrs, "provenance": _provenance(twin, record, cloud, heard, late, shape[0] * shape[1], key)}
+    return replace(twin, record=record, tree=tree(groups, attrs))
+
+
+def _parameters(model, parameters, shape) -> dict[str, Labelled]:
+    declared, processes, dims = model.parameters(), model.processes(), ("chain", "draw")
+    found = {}
+    for name, values in parameters.items():
+        values = np.asarray(values).reshape(shape)
+        base = name.removesuffix("_start")
+        if name in processes:
+            about = declared[name]
+            found[name] = Labelled(
+                (*dims, f"{name}_knot"), values[..., None], about.unit, f"{about.about}: now", about.source
+            )
+        elif base in processes:
+            found[name] = Labelled(
+                dims, values, declared[base].unit, f"{declared[base].about}: base", declared[base].source
+            )
+        elif name in declared:
+            found[name] = Labelled(dims, values, declared[name].unit, declared[name].about, declared[name].source)
+        else:
+            found[name] = Labelled(dims, values, "", "size of noise or volatility")
+    return found
+
+
+def _states(model, states, shape) -> dict[str, Labelled]:
+    return {
+        name: Labelled(("chain", "draw"), states[:, i].reshape(shape), q.unit, q.about)
+        for i, (name, q) in enumerate(model.quantities(model.State).items())
+    }
+
+
+def _kept(model, how, clouds: list[Cloud]) -> dict[str, Labelled]:
+    return {
+        "values": Labelled(
+            ("cloud", "particle", "column"), np.stack([c.values for c in clouds]), "", "unconstrained particles"
+        ),
+        "log_weight": Labelled(("cloud", "particle"), np.stack([c.log_weights for c in clouds])),
+        "cloud_time": Labelled(("cloud",), np.array([c.time for c in clouds]), "min", "time of each cloud"),
+        "column_name": Labelled(("column",), np.array(columns(model, how))),
+    }
+
+
+def _observed(twin: Twin, record: Record, how) -> dict[str, xr.Dataset]:
+    """Return the measurements since the twin's present, in the model's units."""
+    declared, found, coords = twin.model.quantities(twin.model.Output), {}, {}
+    for name in how:
+        if name not in record.observations:
+            continue
+        series = record.observations[name]
+        recent = series.select(np.arange(len(series.times)) >= len(series.times) - _LOG)
+        values = convert(recent.values, recent.unit, declared[name].unit, variable=name)
+        found[name] = Labelled((f"{name}_time",), values, declared[name].unit, declared[name].about)
+        coords[f"{name}_time"] = Labelled((f"{name}_time",), recent.times, "min", f"times at which {name} was measured")
+    return {"observed_data": dataset(found, coords, {})} if found else {}
+
+
+def _provenance(twin: Twin, record: Record, cloud: Cloud, heard: Heard, late: bool, draws: int, key) -> dict[str, Any]:
+    before = twin.provenance
+    particles = len(cloud.values)
+    entry = {"time": record.end, "method": "Filter", "share": float(heard.share), "late": late, "refit": None}
+    entry |= {"stages": int(heard.stages), "tail": float(heard.tail), "log_evidence": float(heard.evidence)}
+    return {
+        **before,
+        **_logged(before, entry),
+        "method": "Filter",
+        "settings": {"particles": particles},
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "data_hash": record.data_hash,
+        "importance_ess": float(heard.share) * particles,
+        "effective_draws": float(min(draws, before["effective_draws"], cloud.effective)),
+        "failed": int(heard.failed),
+        "tried": particles,
+        "solves_failed": 0,
+    }

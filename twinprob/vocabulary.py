@@ -1,0 +1,116 @@
+"""The names twinprob knows: what each is measured in and what is plausible."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Kind = Literal["observation", "input", "covariate"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What twinprob knows about one name.
+
+    Attributes
+    ----------
+    unit : str
+        The unit models use; ``""`` for a category.
+    low, high : float
+        Plausible range in `unit`, both included. A value outside is taken for a mistake in unit or sign.
+        Settings from clinical experience, wide on purpose, not published.
+    kind : {"observation", "input", "covariate"}
+        Where the variable belongs in a `Record`.
+    long_name : str
+        The words for an axis or a table.
+    molar_mass : float or None
+        g/mol, where mass and amount of substance may replace each other.
+    energy : float or None
+        kcal/g, where a feed's energy may stand for its carbohydrate.
+    activity : float or None
+        pmol/mU, where international units and amount of substance may replace each other.
+    levels : tuple of str
+        The values a category may take.
+    """
+
+    unit: str
+    low: float
+    high: float
+    kind: Kind
+    long_name: str
+    molar_mass: float | None = None
+    energy: float | None = None
+    activity: float | None = None
+    levels: tuple[str, ...] = ()
+
+
+_GLUCOSE = 180.16  # g/mol; mmol/L = mg/dL / 18.016
+_INSULIN = 6.0  # pmol/mU; setting from memory, not published here (older tables use 6.945)
+
+VOCABULARY: Mapping[str, Variable] = MappingProxyType(
+    {
+        "glucose": Variable("mmol/L", 0.5, 80.0, "observation", "blood glucose", _GLUCOSE),
+        "plasma_insulin": Variable("mU/L", 0.0, 20000.0, "observation", "plasma insulin", activity=_INSULIN),
+        "c_peptide": Variable("nmol/L", 0.0, 20.0, "observation", "plasma C-peptide", 3020.3),
+        "insulin": Variable("mU/min", 0.0, 2000.0, "input", "intravenous insulin", activity=_INSULIN),
+        "subcutaneous_insulin": Variable("mU/min", 0.0, 5000.0, "input", "subcutaneous insulin", activity=_INSULIN),
+        # Energy: 3.4 kcal per gram of dextrose monohydrate (198.17 g/mol), which is 3.74 per gram of glucose, and
+        # 4.0 kcal per gram of carbohydrate; settings from memory, not published here.
+        "parenteral_glucose": Variable(
+            "mmol/min", 0.0, 15.0, "input", "parenteral glucose", _GLUCOSE, 3.4 * 198.17 / _GLUCOSE
+        ),
+        "enteral_glucose": Variable("mmol/min", 0.0, 15.0, "input", "enteral glucose", _GLUCOSE, 4.0),
+        # A drink is swallowed within minutes: 75 g in 1 min are 416 mmol/min.
+        "oral_glucose": Variable("mmol/min", 0.0, 1000.0, "input", "swallowed glucose", _GLUCOSE, 4.0),
+        "weight": Variable("kg", 0.3, 400.0, "covariate", "body weight"),
+        "height": Variable("cm", 25.0, 250.0, "covariate", "body height"),
+        "age": Variable("year", 0.0, 120.0, "covariate", "age"),
+        "sex": Variable("", math.nan, math.nan, "covariate", "sex", levels=("female", "male")),
+        "diabetic_status": Variable(
+            "", math.nan, math.nan, "covariate", "diabetic status", levels=("none", "type1", "type2")
+        ),
+    }
+)
+
+
+def known(name: str, *, own: Iterable[str] = (), kind: Kind | None = None) -> str:
+    """Return `name` if it is in the vocabulary, or the caller's own.
+
+    Parameters
+    ----------
+    name : str
+        A variable's name.
+    own : iterable of str
+        Names the caller declares; nothing is checked about them but that they have a unit.
+    kind : {"observation", "input", "covariate"}, optional
+        Where the variable is used.
+
+    Returns
+    -------
+    name : str
+        The same name.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, with the nearest known one, or if it is of another kind.
+    """
+    if name in own:
+        return name
+    if name not in VOCABULARY:
+        names = [key for key, variable in VOCABULARY.items() if kind in (None, variable.kind)]
+        nearest = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.5)
+        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+        raise ValueError(
+            f"Unknown variable {name!r}: {hint}Known names are {', '.join(names)}; declare a name of your own "
+            f"with own=({name!r},)."
+        )
+    if kind is not None and VOCABULARY[name].kind != kind:
+        raise ValueError(
+            f"Variable {name!r} belongs among the {VOCABULARY[name].kind}s, but was given among the {kind}s."
+        )
+    return name
