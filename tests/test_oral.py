@@ -15,7 +15,7 @@ INSULIN = np.array([8.0, 60.0, 80.0, 70.0, 50.0])
 def person(**values):
     given = {
         "insulin_sensitivity": 5e-4, "insulin_action_rate": 0.012, "gastric_emptying": 0.05, "gut_absorption": 0.03,
-        "basal_glucose": 95.0,
+        "basal_glucose": 95.0, "glucose_effectiveness": 0.028,
     }  # fmt: skip
     return dataclasses.replace(OralMinimalModel().fix(**{**given, **values}), weight=70.0)
 

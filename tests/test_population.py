@@ -15,7 +15,7 @@ from twinprob.models.metabolic import ICING
 from twinprob.population import declared_sites, moments
 
 NOISE = 0.5
-TRACES = []
+TRACES: list[int] = []
 
 
 class Level(tp.AbstractModel):

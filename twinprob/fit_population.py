@@ -88,9 +88,10 @@ def fit_population(
 
         patients, failures = _drawn(group, at, method or _METHOD, jax.random.fold_in(key, turn + 1), done)
         start = _start(patients) if at is None else patients.join(*at)
-        peak = guarded(patients, start, mode(patients, start))
+        goal = mode(patients, start)
+        peak = guarded(patients, start, goal)
         at = tuple(np.asarray(x) for x in patients.split(peak))
-        moved = _moved(patients, start, peak)
+        moved = _moved(patients, start, goal)
         if moved < _SETTLED:
             break
     hyper = sample(patients, mode(patients, peak), _HYPER_DRAWS, chance)
@@ -238,14 +239,14 @@ def _patients(group: _Group, draws, shifts, spreads) -> Patients:
 def _traced(density: Joint) -> Joint:
     """Turn covariates and priors into arrays, so that patients share compiled programs."""
     model = density.model
-    own = {name: np.asarray(getattr(model, name), float) for name in model.covariates()}
+    own: dict[str, Any] = {name: np.asarray(getattr(model, name), float) for name in model.covariates()}
     return dataclasses.replace(density, model=dataclasses.replace(model, **own))
 
 
 def _start(patients: Patients) -> np.ndarray:
-    """Return the first guess: the declared center, and spreads of half the declared width."""
+    """Return the first guess, which is the first reference: the declared center and width."""
     blank = np.zeros((len(patients.widths), patients.design.shape[1]))
-    return patients.join(blank, 0.5 * patients.widths)
+    return patients.join(blank, patients.widths)
 
 
 def _moved(patients: Patients, start, peak) -> float:

@@ -56,13 +56,13 @@ class Term:
         """Return the term's value for one patient."""
         if self.covariate not in record.covariates:
             raise ValueError(
-                f"The population was learned with covariate `{self.covariate}`, which the record does not hold; add it. "
+                f"The population was learned with covariate `{self.covariate}`, which the record lacks; add it. "
                 f"The record holds: {', '.join(record.covariates) or 'none'}."
             )
         given = record.covariates[self.covariate]
         if self.level is not None:
             return float(given.value == self.level)
-        value = float(convert(given.value, given.unit, self.unit, variable=self.covariate))
+        value = float(convert(given.value, given.unit or "", self.unit or "", variable=self.covariate))
         return (np.log(value) - self.middle) / self.scale
 
 
@@ -94,7 +94,7 @@ class Population:
     @property
     def parameters(self) -> tuple[str, ...]:
         """The sample sites it describes: parameters, starts of varying ones, volatilities and noise sizes."""
-        return tuple(str(name) for name in self.tree["hyperparameters"]["parameter"].values)
+        return tuple(str(name) for name in self.tree["hyperparameters"].to_dataset()["parameter"].values)
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -193,7 +193,7 @@ class Population:
 
     def summary(self) -> list[tuple[str, float, float, float, str]]:
         """Return parameter, typical value, and the 90 % interval of patients with average covariates, with units."""
-        record = self.tree["patients"]["declared_center"].values
+        record = self.tree["patients"].to_dataset()["declared_center"].values
         hyper = self.tree["hyperparameters"].to_dataset()
         sites, declared, rows = declared_sites(self.model, self.observations), self.model.parameters(), []
         for i, name in enumerate(self.parameters):
@@ -211,7 +211,7 @@ class Population:
 
     def _repr_html_(self) -> str:
         rows = [(name, middle, f"{low:.3g} to {high:.3g}", unit) for name, middle, low, high, unit in self.summary()]
-        hyper = self.tree["hyperparameters"]["coefficient"]
+        hyper = self.tree["hyperparameters"].to_dataset()["coefficient"]
         effects = []
         for j, term in enumerate(self.terms, 1):
             for i, name in enumerate(self.parameters):

@@ -141,7 +141,8 @@ def _updated(twin: Twin, record: Record, clouds: list[Cloud], heard: Heard, late
     }
     if "prior" in twin.tree.children:
         groups["prior"] = twin.group("prior")
-    attrs: Any = {**twin.tree.attrs, "provenance": _provenance(twin, record, cloud, heard, late, shape[0] * shape[1], key)}
+    provenance = _provenance(twin, record, cloud, heard, late, shape[0] * shape[1], key)
+    attrs: Any = {**twin.tree.attrs, "provenance": provenance}
     return replace(twin, record=record, tree=tree(groups, attrs))
 
 

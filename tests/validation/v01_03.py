@@ -10,7 +10,7 @@ from tests.validation import Result
 from twinprob.methods.modes import climb_from, split
 from twinprob.models.metabolic import MinimalModel
 
-# datasets/reference/fsigt_refits.csv: Gb 92, Ib 7, t >= 4 min, residuals weighted by 1/G. None of the starts below is near it.
+# datasets/reference/fsigt_refits.csv: Gb 92, Ib 7, t >= 4 min, residuals weighted by 1/G. No start below is near it.
 ANSWER = {
     "glucose_effectiveness": 0.0261,
     "insulin_sensitivity": 5.65e-4,

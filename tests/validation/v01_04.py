@@ -23,7 +23,7 @@ def measure() -> Result:
         figure=f"steady states within {worst:.4f} mmol/L; gut balance {balance:.1e} relative; "
         f"saturation {'holds' if saturated else 'fails'}",
         holds=worst <= 0.01 and balance <= 1e-6 and saturated,
-        details={"worst_steady_state": worst, "gut_balance": balance, "table": "datasets/reference/icing_steady_states.csv"},
+        details={"worst_steady_state": worst, "gut_balance": balance, "table": "icing_steady_states.csv"},
     )  # fmt: skip
 
 

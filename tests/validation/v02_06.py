@@ -17,9 +17,10 @@ from tests.validation import Result, shared_data
 
 _WIDE = "wide prior of this script, not published"
 
-# SAS/STAT User's Guide, PROC NLMIXED, "One-Compartment Model with Pharmacokinetic Data" (data and model of Pinheiro and
-# Bates 1995): log CL -3.22, log ka 0.47, log ke -2.45, the starting values in the text found by search. nlme's own output
-# for the same model (Pinheiro and Bates 2000, section 8.2), -3.2, 0.45 to 0.47 and -2.45, is from memory.
+# SAS/STAT User's Guide, PROC NLMIXED, "One-Compartment Model with Pharmacokinetic Data" (data and model of Pinheiro
+# and Bates 1995): log CL -3.22, log ka 0.47, log ke -2.45, the starting values in the text found by search. nlme's
+# own output for the same model (Pinheiro and Bates 2000, section 8.2), -3.2, 0.45 to 0.47 and -2.45, is from
+# memory.
 PUBLISHED = {"absorption": math.exp(0.47), "clearance": math.exp(-3.22), "volume": math.exp(-3.22 + 2.45)}
 
 

@@ -35,7 +35,7 @@ def _clean(density, values):
 def patients(centers, spreads, count: int, times, chance) -> list[np.ndarray]:
     """Simulate measurements of patients drawn from a population, given on the unconstrained scale."""
     blank = tp.Record.build({"glucose": (times, np.full(times.size, 8.0), "mmol/L")}, GIVEN)
-    found = []
+    found: list[np.ndarray] = []
     with jax.enable_x64(True):
         density = tp.joint(weak(), blank)
         knots = dict(density.knots)["insulin_sensitivity"]
@@ -78,7 +78,10 @@ def one_population(key, chance) -> list[tuple[dict, dict]]:
     population = tp.fit_population(weak(), learned, key=key)
     hours = 60.0 * np.arange(11)
     return [
-        tuple(forecasts(prior, hours, y, jax.random.fold_in(key, i)) for prior in (population, None))
+        (
+            forecasts(population, hours, y, jax.random.fold_in(key, i)),
+            forecasts(None, hours, y, jax.random.fold_in(key, i)),
+        )
         for i, y in enumerate(patients(centers, spreads, NEW, hours, chance))
     ]
 
@@ -92,7 +95,8 @@ def measure() -> Result:
     found = summary(both)
     gains = {count: 1 - one["rmse"] / one["weak_rmse"] for count, one in found.items()}
     words = ", ".join(
-        f"{count}: {one['rmse']:.2f} against {one['weak_rmse']:.2f} mmol/L ({-gains[count]:+.0%}), coverage {one['coverage']:.2f}"
+        f"{count}: {one['rmse']:.2f} against {one['weak_rmse']:.2f} mmol/L ({-gains[count]:+.0%}), "
+        f"coverage {one['coverage']:.2f}"
         for count, one in found.items()
     )
     covered = all(0.85 <= one["coverage"] <= 0.95 for one in found.values())

@@ -56,7 +56,7 @@ def sensitivities(records, population, model) -> tuple[np.ndarray, np.ndarray]:
 
 
 def interval(mine, other, clamp) -> tuple[list[float], list[float]]:
-    """Return 95 % intervals of the rank correlation and of its excess over another index's, people resampled in pairs."""
+    """Return 95 % intervals of the rank correlation and of its excess over another's, people resampled in pairs."""
     chance, rows = np.random.default_rng(0), []
     for _ in range(RESAMPLES):
         who = chance.integers(len(clamp), size=len(clamp))
@@ -95,8 +95,9 @@ def measure() -> Result:
     low, high = main["spearman_interval"]
     return Result(
         figure=f"Spearman {main['spearman']:.3f} ({low:.2f} to {high:.2f}) on {main['people']} people, Matsuda "
-        f"{main['matsuda']:.3f}, excess {main['excess_interval'][0]:+.2f} to {main['excess_interval'][1]:+.2f}; SD against "
-        f"error {main['sd_against_error']:+.2f}; without covariates {plain['spearman']:.3f}, {plain['sd_against_error']:+.2f}",
+        f"{main['matsuda']:.3f}, excess {main['excess_interval'][0]:+.2f} to {main['excess_interval'][1]:+.2f}; "
+        f"SD against error {main['sd_against_error']:+.2f}; "
+        f"without covariates {plain['spearman']:.3f}, {plain['sd_against_error']:+.2f}",
         holds=bool(main["spearman"] >= 0.5 and main["spearman"] > main["matsuda"] and main["sd_against_error"] > 0),
         details={"with_covariates": main, "without_covariates": plain, "covariates": COVARIATES},
     )

@@ -191,6 +191,8 @@ def sample(
                 max=len(points) - 1
             )
             proposal = kernels(points[chosen], np.full(200, 1 / 200), 0.7, 10.0)
+    if best is None:
+        raise ValueError("Hyperparameters need at least one round of importance sampling.")
     points, shares, khat = best
     ticks = (np.arange(count) + chance.uniform()) / count * shares.sum()
     chosen = chance.permutation(np.searchsorted(np.cumsum(shares), ticks).clip(max=len(points) - 1))

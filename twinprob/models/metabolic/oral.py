@@ -31,14 +31,16 @@ class OralMinimalModel(AbstractModel):
     D      `Input.oral_glucose`         the drink
     ====== ============================ =====================================================
 
-    The appearance R_a has an unknown shape: the stomach empties at a rate k_1 that moves in time. Whatever the shape, its
-    integral is f times the dose, because what leaves the stomach must have been swallowed. The test begins in the fasting
-    state, G(0) = G_b. As in the original, S_G, V and f are known unless made `free`: this test does not determine them.
+    The appearance R_a has an unknown shape: the stomach empties at a rate k_1 that moves in time. Whatever the
+    shape, its integral is f times the dose, because what leaves the stomach must have been swallowed. The test
+    begins in the fasting state, G(0) = G_b. V and f are known unless made `free`, as in the original, which knows
+    S_G too; people with diabetes are not described with the S_G of healthy ones, so here it is unknown.
 
     References
     ----------
-    .. [1] Dalla Man C, Caumo A, Cobelli C. The oral glucose minimal model: estimation of insulin sensitivity from a meal
-       test. IEEE Trans Biomed Eng 2002;49:419-429. doi:10.1109/10.995680. Its values are cited from code that transcribes them.
+    .. [1] Dalla Man C, Caumo A, Cobelli C. The oral glucose minimal model: estimation of insulin sensitivity from a
+       meal test. IEEE Trans Biomed Eng 2002;49:419-429. doi:10.1109/10.995680. Its values are cited from code that
+       transcribes them.
     """
 
     time_unit = "min"
@@ -93,7 +95,6 @@ class OralMinimalModel(AbstractModel):
     )
     glucose_effectiveness: float = parameter(
         dist.LogNormal(math.log(0.028), 0.3),
-        known=True,
         unit="1/min",
         source=f"{_CODE}; spread: {_MEMORY}",
         about="glucose effectiveness S_G",
