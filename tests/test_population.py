@@ -251,7 +251,7 @@ def test_other_unknowns_are_refused_by_name(population):
 
 def test_a_record_without_a_needed_covariate_is_refused(records, key):
     found = tp.fit_population(Level(), records, key=key, covariates={"level": "weight"}, method=QUICK, rounds=1)
-    with pytest.raises(ValueError, match="covariate `weight`, which the record does not hold"):
+    with pytest.raises(ValueError, match="covariate `weight`, which the record lacks"):
         found.priors(Level(), record([1.0]))
 
 
