@@ -12,7 +12,7 @@ import numpy as np
 from .fit import VERSIONS, Method, in_double_precision
 from .joint import Joint, joint
 from .labels import Labelled, dataset, tree
-from .methods.hierarchy import Hyperparameters, Patients, effective, guarded, mode, sample, spread_at
+from .methods.hierarchy import Hyperparameters, Patients, effective, mode, sample, spread_at
 from .methods.laplace import Laplace
 from .methods.sampled import generator
 from .model import AbstractModel, nearest
@@ -23,8 +23,9 @@ from .simulate import AbstractIntegrator
 from .units import convert
 
 _METHOD = Laplace(starts=3, draws=250, proposals=1500, rounds=2)
+_LAST = Laplace(starts=3, draws=500, proposals=3000, rounds=2)
 _WIDER = 1.25
-_SETTLED = 0.3
+_SETTLED = 0.5
 _HYPER_DRAWS = 2000
 _CHAINS = 4
 _FEWEST = 3
@@ -88,12 +89,12 @@ def fit_population(
 
         patients, failures = _drawn(group, at, method or _METHOD, jax.random.fold_in(key, turn + 1), done)
         start = _start(patients) if at is None else patients.join(*at)
-        goal = mode(patients, start)
-        peak = guarded(patients, start, goal)
+        peak = mode(patients, start)
         at = tuple(np.asarray(x) for x in patients.split(peak))
-        moved = _moved(patients, start, goal)
+        moved = _moved(patients, start, peak)
         if moved < _SETTLED:
             break
+    patients, failures = _drawn(group, at, method or _LAST, jax.random.fold_in(key, 0), done)
     hyper = sample(patients, mode(patients, peak), _HYPER_DRAWS, chance)
     report("done", 1.0)
     figures = _figures(patients, hyper, turn + 1, moved, failures)

@@ -12,7 +12,11 @@ from twinprob.models.metabolic import OralMinimalModel
 
 TIMES = np.array([0.0, 30.0, 60.0, 90.0, 120.0])
 # Decided before the clamp was looked at: what is known to go with insulin sensitivity and is charted.
-COVARIATES = {"insulin_sensitivity": ("weight", "height", "diabetic_status")}
+COVARIATES = {
+    "insulin_sensitivity": ("weight", "height", "diabetic_status"),
+    "glucose_effectiveness": ("diabetic_status",),
+    "basal_glucose": ("diabetic_status",),
+}
 STATUS = {"NGT": "none", "IGT": "none", "T2DM": "type2"}
 RESAMPLES = 10000
 

@@ -13,8 +13,8 @@ from .importance import Mixture, kernels, smooth
 
 _BATCH = 32
 _SMALLEST_SPREAD = 0.02
-_MOVES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.05)
-_ENOUGH = 0.25
+_ENOUGH = 0.3
+_STRICTNESS = 2.0
 
 
 class Patients(eqx.Module):
@@ -58,6 +58,7 @@ class Patients(eqx.Module):
         coefficients, spreads = self.split(point)
         centers = self.design @ coefficients.T
         precision = 1.0 / spreads**2
+        # Products over the draws, so that many points at once are one matrix product.
         new = (
             -0.5 * jnp.einsum("njd,nd->nj", self.deviations**2, self.present * precision)
             + jnp.einsum("njd,nd->nj", self.deviations, self.present * centers * precision)
@@ -80,6 +81,16 @@ class Patients(eqx.Module):
             prior + jnp.sum(logsumexp(self.ratios(point), axis=1)) - len(self.design) * np.log(self.deviations.shape[1])
         )
 
+    def effective(self, point):
+        """Return the share of each patient's draws that still count at a point, shape (patient,)."""
+        logs = jax.nn.log_softmax(self.ratios(point), axis=1)
+        return jnp.exp(-logsumexp(2.0 * logs, axis=1)) / logs.shape[1]
+
+    def trusted(self, point):
+        """Return the log density less a penalty where the draws under the reference can say little: a trust region."""
+        doubt = jnp.maximum(jnp.log(_ENOUGH) - jnp.log(self.effective(point)), 0.0)
+        return self.log_density(point) - _STRICTNESS * jnp.sum(doubt**2)
+
 
 @dataclass(frozen=True)
 class Hyperparameters:
@@ -100,7 +111,7 @@ class Hyperparameters:
 
 @eqx.filter_jit
 def _value_and_slope(patients, point):
-    return jax.value_and_grad(patients.log_density)(point)
+    return jax.value_and_grad(patients.trusted)(point)
 
 
 @eqx.filter_jit
@@ -110,9 +121,7 @@ def _curvature(patients, point):
 
 @eqx.filter_jit
 def _effective(patients, point):
-    """Return the share of each patient's draws that still count at a point, shape (patient,)."""
-    logs = jax.nn.log_softmax(patients.ratios(point), axis=1)
-    return jnp.exp(-logsumexp(2.0 * logs, axis=1)) / logs.shape[1]
+    return patients.effective(point)
 
 
 @eqx.filter_jit
@@ -126,7 +135,7 @@ def effective(patients: Patients, point) -> np.ndarray:
 
 
 def mode(patients: Patients, start: np.ndarray) -> np.ndarray:
-    """Climb to the mode of the hyperparameters; spreads stay above a fiftieth of the declared ones."""
+    """Climb to the mode within the trust region; spreads stay above a fiftieth of the declared ones."""
     count = len(patients.used)
     low = np.log(_SMALLEST_SPREAD * patients.widths)
     bounds = [(None, None)] * count + [(float(x), None) for x in low]
@@ -137,16 +146,9 @@ def mode(patients: Patients, start: np.ndarray) -> np.ndarray:
 
     from scipy.optimize import minimize  # here because importing it is slow
 
-    return minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500}).x
-
-
-def guarded(patients: Patients, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Move toward `end` as far as the draws under the reference can say anything about."""
-    for share in _MOVES:
-        point = start + share * (end - start)
-        if np.quantile(effective(patients, point), 0.1) >= _ENOUGH:
-            return point
-    return point
+    return minimize(
+        objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200, "maxfun": 400}
+    ).x
 
 
 def spread_at(patients: Patients, peak: np.ndarray) -> np.ndarray:
@@ -178,7 +180,7 @@ def sample(
     proposal = _around(patients, peak)
     best = None
     for turn in range(rounds):
-        points = proposal.draw(1000 if turn == 0 else count, chance)
+        points = proposal.draw(count, chance)
         densities = np.asarray(_densities(patients, jnp.asarray(points)))
         weights, khat = smooth(densities - proposal.log_density(points))
         shares = np.exp(weights)
