@@ -11,7 +11,7 @@ from tests.validation import Result, shared_data
 from twinprob.models.metabolic import OralMinimalModel
 
 TIMES = np.array([0.0, 30.0, 60.0, 90.0, 120.0])
-# Decided before the clamp was looked at: what is known to go with insulin sensitivity and is charted.
+# What is charted at admission. These were widened after first runs, so a figure needs people not seen before.
 COVARIATES = {
     "insulin_sensitivity": ("weight", "height", "diabetic_status"),
     "glucose_effectiveness": ("diabetic_status",),
