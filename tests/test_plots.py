@@ -4,6 +4,7 @@ import pytest
 from tests.twins import HOURS, small_forecast, small_twin
 from twinprob import plots
 from twinprob.inputs import Inputs
+from twinprob.plots import sheet
 from twinprob.record import Record
 
 PNG = b"\x89PNG"
@@ -120,16 +121,18 @@ def test_a_picture_can_begin_later(twin):
 
 
 def test_a_dose_is_written_as_an_amount():
-    figure, (_, axis) = plots._panels(1, "words")
+    figure, (_, axis) = sheet.panels(1, "words")
     drip = Inputs.infusions("insulin", 0, 120, 1.0, "U/h")
-    plots._course(axis, "insulin", (drip | Inputs.bolus("insulin", 30, 5.0, "U"))["insulin"], (0.0, 120.0), "#000000")
+    plots.twin._course(
+        axis, "insulin", (drip | Inputs.bolus("insulin", 30, 5.0, "U"))["insulin"], (0.0, 120.0), "#000000"
+    )
     assert words(figure).startswith("5 U")
 
 
 def test_infusions_are_drawn_as_steps_until_they_change():
-    _, (_, axis) = plots._panels(1, "words")
+    _, (_, axis) = sheet.panels(1, "words")
     course = Inputs.infusions("insulin", [0, 60], [60, 90], [2.0, 3.0], "U/h")["insulin"]
-    plots._course(axis, "insulin", course, (0.0, 120.0), "#000000")
+    plots.twin._course(axis, "insulin", course, (0.0, 120.0), "#000000")
     assert axis.lines[0].get_drawstyle() == "steps-post"
     np.testing.assert_allclose(np.asarray(axis.lines[0].get_xydata()), [[0.0, 2.0], [1.0, 3.0], [1.5, 0.0], [2.0, 0.0]])
 

@@ -1,55 +1,36 @@
-"""Pictures of a twin and its forecast. The only file that draws."""
+"""Pictures of a twin and its forecast: the fan, the path of a parameter, belief before and after."""
 
-import io
-import re
-import textwrap
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
-from .course import Course
-from .forecast import Forecast
-from .inputs import Inputs
-from .model import nearest
-from .record import Record
-from .twin import Twin
-from .units import convert, minutes
-from .vocabulary import VOCABULARY
-
-__all__ = ["Picture", "backend", "fan", "path", "png", "prior_posterior"]
-
-# Okabe and Ito's colors, told apart by color-blind readers too.
-_BLUE, _BLACK, _GREEN, _GRAY = "#0072B2", "#000000", "#009E73", "#8C8C8C"
-_INPUT_COLORS = ("#D55E00", "#E69F00", "#CC79A7", "#56B4E9")
-_BANDS = ((0.95, 0.16), (0.80, 0.20), (0.50, 0.28))
-_THIN_DRAWS = 20
-_WIDTH = 8.6
-_HOURS_BETWEEN_TICKS = (0.25, 0.5, 1, 2, 3, 4, 6, 12, 24, 48, 96)
-_NOTE = "Research software, not a medical device."
-
-
-class Picture(Figure):
-    """A matplotlib figure that no window manager holds: it shows itself in a notebook; save it with `savefig`."""
-
-    def _repr_png_(self) -> bytes:
-        return png(self)
-
-
-def backend() -> str:
-    """Say which matplotlib draws, and how."""
-    return f"matplotlib {matplotlib.__version__}, {matplotlib.get_backend()}"
-
-
-def png(figure: Figure) -> bytes:
-    """Return a figure as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=figure.dpi)
-    return buffer.getvalue()
+from ..course import Course
+from ..forecast import Forecast
+from ..inputs import Inputs
+from ..model import nearest
+from ..record import Record
+from ..twin import Twin
+from ..units import convert, minutes
+from ..vocabulary import VOCABULARY
+from .sheet import (
+    BLACK,
+    BLUE,
+    GRAY,
+    GREEN,
+    INPUT_COLORS,
+    NOTE,
+    band,
+    finish,
+    flat_draws,
+    logarithmic,
+    panels,
+    sheet,
+    thin_lines,
+    typeset,
+)
 
 
 def fan(
@@ -98,9 +79,9 @@ def fan(
     begin = minutes(start) if start is not None else past.record.start if past is not None else shown.now
     end = shown.now if isinstance(shown, Twin) else float(shown.times[-1])
     given = _visible(inputs, begin, end)
-    figure, axes = _panels(len(given), _sentence(past, ahead, later))
+    figure, axes = panels(len(given), _sentence(past, ahead, later))
     unit, about = str(group[name].attrs["units"]), str(group[name].attrs.get("long_name", name))
-    axes[0].set_ylabel(f"{_typeset(about.removesuffix(', noise-free'))}\n({unit})")
+    axes[0].set_ylabel(f"{typeset(about.removesuffix(', noise-free'))}\n({unit})")
     if target is not None:
         _target(axes[0], target)
     if past is not None:
@@ -111,10 +92,10 @@ def fan(
         series = later.observations[name]
         these = (series.times > shown.now) & (series.times <= end)
         values = np.asarray(convert(series.values[these], series.unit, unit, variable=name))
-        axes[0].plot(series.times[these] / 60, values, "o", ms=6, mfc="white", mec=_BLACK, mew=1.2, zorder=5)
+        axes[0].plot(series.times[these] / 60, values, "o", ms=6, mfc="white", mec=BLACK, mew=1.2, zorder=5)
     for i, (label, course) in enumerate(given.items()):
-        _course(axes[1 + i], label, course, (begin, end), _INPUT_COLORS[i % len(_INPUT_COLORS)])
-    _finish(axes, begin, end, shown.now if ahead is not None else None)
+        _course(axes[1 + i], label, course, (begin, end), INPUT_COLORS[i % len(INPUT_COLORS)])
+    finish(axes, begin, end, shown.now if ahead is not None else None)
     return figure
 
 
@@ -159,53 +140,16 @@ def _sentence(past: Twin | None, ahead: Forecast | None, later: Record | None) -
         parts.append("dotted lines hold 95 % of future measurements, their error included")
     if later is not None:
         parts.append("open circles were measured after the twin spoke")
-    return f"How to read this: {', '.join(parts[:-1])}, and {parts[-1]}. {_NOTE}"
-
-
-def _sheet(height: float, sentence: str, rows: int, columns: int, **options) -> tuple[Picture, np.ndarray]:
-    """Return an empty figure with a sentence at its foot, and its axes (row, column)."""
-    lines = textwrap.wrap(sentence, 142)
-    foot = 0.16 * len(lines) + 0.1
-    figure = Picture(figsize=(_WIDTH, height + foot), dpi=110)
-    share = foot / (height + foot)
-    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, share, 1, 1 - share), w_pad=0.06, h_pad=0.05))
-    where = (0.1 / _WIDTH, 0.07 / (height + foot))
-    figure.text(*where, "\n".join(lines), fontsize=8, color="#404040", va="bottom", linespacing=1.3)
-    return figure, figure.subplots(rows, columns, squeeze=False, **options)
-
-
-def _panels(below: int, sentence: str) -> tuple[Picture, list[Axes]]:
-    heights = [3.5, *[0.95] * below]
-    figure, grid = _sheet(sum(heights) + 0.4, sentence, 1 + below, 1, sharex=True, height_ratios=heights)
-    return figure, list(grid[:, 0])
-
-
-def _draws(group: Any, name: str) -> np.ndarray:
-    """Return the draws of one variable, shape (draw, time)."""
-    values = np.asarray(group[name])
-    return values.reshape(values.shape[0] * values.shape[1], -1)
-
-
-def _band(axis: Axes, hours: np.ndarray, draws: np.ndarray, step: str | None = None) -> None:
-    """Draw nested bands and their median; `draws` has shape (draw, time)."""
-    for probability, alpha in _BANDS:
-        low, high = np.nanquantile(draws, [(1 - probability) / 2, (1 + probability) / 2], axis=0)
-        axis.fill_between(hours, low, high, step=step, color=_BLUE, alpha=alpha, lw=0)  # type: ignore[arg-type]
-    axis.plot(hours, np.nanmedian(draws, axis=0), color=_BLUE, lw=1.6, drawstyle=f"steps-{step}" if step else "default")
-
-
-def _thin(axis: Axes, hours: np.ndarray, draws: np.ndarray) -> None:
-    chosen = np.unique(np.linspace(0, len(draws) - 1, _THIN_DRAWS).astype(int))
-    axis.plot(hours, draws[chosen].T, color=_BLUE, lw=0.5, alpha=0.35)
+    return f"How to read this: {', '.join(parts[:-1])}, and {parts[-1]}. {NOTE}"
 
 
 def _past(axis: Axes, past: Twin, name: str, begin: float) -> None:
     group = past.tree["trajectory"]
-    hours, draws = np.asarray(group["time"]) / 60, _draws(group, name)
+    hours, draws = np.asarray(group["time"]) / 60, flat_draws(group, name)
     # One time more, so that the band begins at the edge and not inside the picture.
     first = max(int(np.searchsorted(hours, begin / 60)) - 1, 0) if begin > past.record.start else 0
-    _band(axis, hours[first:], draws[:, first:])
-    _thin(axis, hours[first:], draws[:, first:])
+    band(axis, hours[first:], draws[:, first:])
+    thin_lines(axis, hours[first:], draws[:, first:])
     if "observed_data" not in past.tree.children or name not in past.tree["observed_data"]:
         return
     observed = past.tree["observed_data"]
@@ -213,19 +157,19 @@ def _past(axis: Axes, past: Twin, name: str, begin: float) -> None:
     limits = np.asarray(past.tree["constant_data"][f"{name}_limit"])
     for side, marker in ((0, "o"), (-1, "v"), (1, "^")):
         these = (limits == side) & (times >= begin)
-        axis.plot(times[these] / 60, values[these], marker, ms=5, mfc=_BLACK, mec="white", mew=0.7, zorder=5)
+        axis.plot(times[these] / 60, values[these], marker, ms=5, mfc=BLACK, mec="white", mew=0.7, zorder=5)
 
 
 def _future(axis: Axes, ahead: Forecast, past: Twin | None, name: str) -> None:
-    hours, draws = ahead.times / 60, _draws(ahead.tree["predicted_outputs"], name)
+    hours, draws = ahead.times / 60, flat_draws(ahead.tree["predicted_outputs"], name)
     for edge in ahead.quantiles(name, [0.025, 0.975]):
-        axis.plot(hours, edge, color=_BLUE, lw=1.0, ls=":")
+        axis.plot(hours, edge, color=BLUE, lw=1.0, ls=":")
     if past is not None:
         # The fan starts where the past ends: the same draws, at the twin's present.
         hours = np.append(past.now / 60, hours)
-        draws = np.concatenate([_draws(past.tree["trajectory"], name)[:, -1:], draws], axis=1)
-    _band(axis, hours, draws)
-    _thin(axis, hours, draws)
+        draws = np.concatenate([flat_draws(past.tree["trajectory"], name)[:, -1:], draws], axis=1)
+    band(axis, hours, draws)
+    thin_lines(axis, hours, draws)
 
 
 def _course(axis: Axes, name: str, course: Course, window: tuple[float, float], color: str) -> None:
@@ -258,31 +202,11 @@ def _course(axis: Axes, name: str, course: Course, window: tuple[float, float], 
 
 
 def _target(axis: Axes, limits: tuple[float, float]) -> None:
-    axis.axhspan(*limits, color=_GREEN, alpha=0.10, lw=0)
+    axis.axhspan(*limits, color=GREEN, alpha=0.10, lw=0)
     for limit in limits:
-        axis.axhline(limit, color=_GREEN, lw=0.8, alpha=0.7)
+        axis.axhline(limit, color=GREEN, lw=0.8, alpha=0.7)
     words, place, offset = f"target\n{limits[0]:g}–{limits[1]:g}", (1.0, sum(limits) / 2), "offset points"
     axis.annotate(words, place, (3, 0), ("axes fraction", "data"), offset, va="center", fontsize=8, color="#00664B")
-
-
-def _finish(axes: list[Axes], begin: float, end: float, now: float | None) -> None:
-    hours = max(end - begin, 1e-6) / 60
-    step = next((step for step in _HOURS_BETWEEN_TICKS if hours / step <= 12), None)
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.tick_params(labelsize=8.5)
-        if step is not None:
-            axis.xaxis.set_major_locator(MultipleLocator(step))
-        if now is not None:
-            axis.axvline(now / 60, color="#404040", lw=1.0, ls=(0, (4, 3)))
-    if now is not None:
-        place, offset = (now / 60, 1.0), "offset points"
-        axes[0].annotate(
-            "now", place, (3, -2), ("data", "axes fraction"), offset, va="top", fontsize=9, color="#404040"
-        )
-    # Half a marker of room, so that the last measurement is whole.
-    axes[0].set_xlim(begin / 60 - 0.006 * hours, begin / 60 + 1.006 * hours)
-    axes[-1].set_xlabel("time since the record's origin (h)")
 
 
 def path(twin: Twin, parameter: str) -> Figure:
@@ -312,20 +236,20 @@ def path(twin: Twin, parameter: str) -> Figure:
     edges = np.append(
         knots, twin.now / 60 if twin.now / 60 > knots[-1] else knots[-1] + moving[parameter].interval / 60
     )
-    figure, (axis,) = _panels(
+    figure, (axis,) = panels(
         0,
         "How to read this: blue bands hold the parameter with 50, 80 and 95 % probability given the data, the blue "
-        f"line is its median; before the data, it was believed to lie between the gray dashed lines with 95 %. {_NOTE}",
+        f"line is its median; before the data, it was believed to lie between the gray dashed lines with 95 %. {NOTE}",
     )
-    draws = _draws(posterior, parameter)
-    _band(axis, edges, np.concatenate([draws, draws[:, -1:]], axis=1), step="post")
-    for edge in np.quantile(_draws(twin.tree["prior"], parameter), [0.025, 0.975]):
-        axis.axhline(edge, color=_GRAY, lw=1.0, ls="--")
+    draws = flat_draws(posterior, parameter)
+    band(axis, edges, np.concatenate([draws, draws[:, -1:]], axis=1), step="post")
+    for edge in np.quantile(flat_draws(twin.tree["prior"], parameter), [0.025, 0.975]):
+        axis.axhline(edge, color=GRAY, lw=1.0, ls="--")
     if np.all(draws > 0):
-        _logarithmic(axis, "y")
+        logarithmic(axis, "y")
     attrs = posterior[parameter].attrs
-    axis.set_ylabel(f"{_typeset(attrs.get('long_name', parameter))}\n({attrs['units']})")
-    _finish([axis], float(edges[0] * 60), float(edges[-1] * 60), None)
+    axis.set_ylabel(f"{typeset(attrs.get('long_name', parameter))}\n({attrs['units']})")
+    finish([axis], float(edges[0] * 60), float(edges[-1] * 60), None)
     return figure
 
 
@@ -348,10 +272,10 @@ def prior_posterior(twin: Twin) -> Figure:
     text = (
         "How to read this: gray is what was believed before the data, blue after; where they look alike, the data said "
     )
-    figure, grid = _sheet(2.15 * rows, f"{text}little about this parameter. {_NOTE}", rows, columns)
+    figure, grid = sheet(2.15 * rows, f"{text}little about this parameter. {NOTE}", rows, columns)
     for axis, name in zip(grid.ravel(), names, strict=False):
         varies = posterior[name].ndim > 2
-        _densities(axis, _draws(prior, name)[:, -1], _draws(posterior, name)[:, -1])
+        _densities(axis, flat_draws(prior, name)[:, -1], flat_draws(posterior, name)[:, -1])
         unit = posterior[name].attrs.get("units", "")
         label = f"{name.replace('_', ' ')}{', now' if varies else ''}"
         axis.set_xlabel(label + (f"\n({unit})" if unit not in ("", "1") else ""), fontsize=8.5)
@@ -368,28 +292,14 @@ def _densities(axis: Axes, before: np.ndarray, after: np.ndarray) -> None:
     high = max(np.quantile(scaled[0], 0.99), scaled[1].max())
     bins = np.linspace(low, high + 1e-12, 28)
     edges = np.exp(bins) if positive else bins
-    for values, color in ((scaled[0], _GRAY), (scaled[1], _BLUE)):
+    for values, color in ((scaled[0], GRAY), (scaled[1], BLUE)):
         heights, _ = np.histogram(values, bins, density=True)
         axis.stairs(heights, edges, fill=True, color=color, alpha=0.45)
         axis.stairs(heights, edges, color=color, lw=1.0)
     if positive and high - low > 1.2:
-        _logarithmic(axis, "x")
+        logarithmic(axis, "x")
     share = scaled[1].std() / max(scaled[0].std(), 1e-12)
     axis.set_title(f"spread {100 * share:.0f} % of the prior's", fontsize=8.5)
     axis.set_yticks([])
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right", "left"]].set_visible(False)
-
-
-def _logarithmic(axis: Axes, which: str) -> None:
-    """Scale an axis by the logarithm, with ticks at 1, 2, 5 written as plain numbers."""
-    axis.set(**{f"{which}scale": "log"})
-    scale = axis.xaxis if which == "x" else axis.yaxis
-    scale.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    scale.set_minor_formatter(NullFormatter())
-
-
-def _typeset(words: str) -> str:
-    """Set symbols such as S_I with a lowered index."""
-    return re.sub(r"\b([A-Za-z])_(\w+)\b", r"$\1_{\2}$", words)
