@@ -35,6 +35,7 @@ lint: $(INSTALLED)
 docs: $(DOCS_INSTALLED)
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 
+bench: export OPENBLAS_NUM_THREADS ?= 1
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.benchmarks
 

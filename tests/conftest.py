@@ -30,6 +30,13 @@ def shared_data():
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Let go of a module's compiled programs: those of all tests together exhaust a process's memory maps."""
+    yield
+    jax.clear_caches()
+
+
 def pytest_collection_modifyitems(items):
     gpu_items = [item for item in items if item.get_closest_marker("gpu")]
     if gpu_items and jax.default_backend() == "cpu":

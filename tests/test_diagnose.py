@@ -67,3 +67,70 @@ def test_a_diagnosis_prints_verdict_evidence_and_action(twin):  # noqa: F811
     text = str(tp.diagnose(changed(twin, khat=0.8)))
     assert text.startswith("Verdict: use with care.")
     assert "Check the tails" in text
+
+
+def test_proposals_that_fail_beside_the_draws_are_said(twin):  # noqa: F811
+    found = finding(changed(twin, rejected=0.1), "failed")
+    assert found.verdict == "use with care"
+    assert "10% failed" in found.evidence
+
+
+def edited(twin, **groups):  # noqa: F811
+    """The same twin with other variables in its groups: group=dict(name=(dims, values))."""
+    tree = twin.tree.copy(deep=True)
+    for group, variables in groups.items():
+        tree[group] = tree[group].to_dataset().assign(variables)
+    tree.attrs = dict(twin.tree.attrs)
+    return dataclasses.replace(twin, tree=tree)
+
+
+def test_the_one_chain_that_stays_apart_is_named(twin):  # noqa: F811
+    positions = np.random.default_rng(0).normal(size=(4, 250, 3))
+    positions[2] += 9.0
+    dims = ("chain", "draw", "place")
+    stuck = edited(
+        changed(twin, method="NUTS"),
+        unconstrained={"position": (("chain_", "draw_", "place"), positions)},
+        sample_stats={"diverging": (dims[:2], np.zeros(twin.group("sample_stats")["lp"].shape, bool))},
+    )
+    found = finding(stuck, "convergence")
+    assert found.verdict == "do not use"
+    assert "Chain 2 stays apart" in found.evidence
+
+
+def test_residuals_that_follow_each_other_are_a_drift(twin):  # noqa: F811
+    replicates = twin.group("posterior_predictive")["glucose"]
+    wave = np.sin(np.arange(replicates.sizes["glucose_time"]) / 2)
+    white = np.random.default_rng(1).normal(size=replicates.shape)
+    dims = replicates.dims
+    moved = edited(
+        twin, posterior_predictive={"glucose": (dims, white)}, observed_data={"glucose": (dims[-1:], 1.5 * wave)}
+    )
+    assert finding(moved, "drift: glucose").verdict == "do not use"
+    still = edited(
+        twin, posterior_predictive={"glucose": (dims, white)}, observed_data={"glucose": (dims[-1:], white[0, 0])}
+    )
+    assert finding(still, "drift: glucose").verdict == "trustworthy"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("insulin_sensitivity_volatility", "show no movement"), ("glucose_relative", "follows every")]
+)
+def test_a_size_near_zero_is_named(twin, name, words):  # noqa: F811
+    chance, dims = np.random.default_rng(2), ("chain", "draw")
+    sizes = {group: twin.group(group).sizes for group in ("prior", "posterior")}
+    drawn = {g: np.exp(chance.normal(size=(s["chain"], s["draw"]))) for g, s in sizes.items()}
+    small = edited(twin, prior={name: (dims, drawn["prior"])}, posterior={name: (dims, 0.05 * drawn["posterior"])})
+    moving = tp.RandomWalk(sd=dist.LogNormal(0.0, 1.0), every="1 h")
+    small = dataclasses.replace(small, model=small.model.vary(insulin_sensitivity=moving))
+    found = finding(small, f"size near zero: {name}")
+    assert found.verdict == "use with care"
+    assert words in found.action
+
+
+def test_a_path_that_leaves_its_prior_at_one_knot_is_a_conflict(twin):  # noqa: F811
+    path = twin.group("posterior")["insulin_sensitivity"]
+    moved = path.values.copy()
+    moved[..., 2] *= 1e4
+    found = finding(edited(twin, posterior={"insulin_sensitivity": (path.dims, moved)}), "prior and data: insulin_s")
+    assert found.verdict == "do not use"

@@ -83,3 +83,5 @@ def test_a_twin_shows_itself_as_html(twin):  # noqa: F811
     shown = twin._repr_html_()
     assert "not a medical device" in shown
     assert "90 % interval" in shown
+    prior, posterior = (np.log(twin.group(g)["initial_glucose"].values).var() for g in ("prior", "posterior"))
+    assert f"{1 - posterior / prior:.0%} of prior variance" in shown

@@ -28,6 +28,7 @@ from .series import Series
 from .twin import Twin
 
 _NULL_SAMPLES = 4000
+_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,8 @@ class Calibration:
     ----------
     tree : xarray.DataTree
         `prior_sbc`: probability integral transforms, one per replicate along `draw`, uniform if the method is right;
-        the group
-        that ArviZ plots (`arviz_plots.plot_ecdf_pit`). `ranks`: the ranks behind them, 0 to the number of draws used.
-        `truth`: the simulated values.
+        the group that ArviZ plots (`arviz_plots.plot_ecdf_pit`). `ranks`: the ranks behind them, 0 to the number of
+        draws used. `truth`: the simulated values. `estimate`: quantiles of the draws of each.
     p_values : pandas.Series
         By quantity: the probability that uniform values would stray as far from uniformity.
     judged : pandas.DataFrame
@@ -160,6 +160,7 @@ def calibrate(
     truths, simulated, redrawn = _simulated(design, replicates, truth_key)
     method = Laplace() if method is None else method
     ranks: dict[str, list[float]] = {name: [] for name in truths}
+    estimates: dict[str, list[np.ndarray]] = {name: [] for name in truths}
     judged, chance = [], generator(tie_key)
     for i in range(replicates):
         data = {name: np.asarray(values[i]) for name, values in simulated.items()}
@@ -175,10 +176,11 @@ def calibrate(
             continue
         for name in found.keys() & truths.keys():
             ranks[name].append(_rank(truths[name][i], np.asarray(found[name]), chance))
+            estimates[name].append(np.nanquantile(np.asarray(found[name]), _LEVELS))
         judged.append((*figures, False))
         if progress:
             progress("replicates", (i + 1) / replicates)
-    return _collect(ranks, truths, judged, draws, redrawn, chance, generator(null_key))
+    return _collect(ranks, estimates, truths, judged, draws, redrawn, chance, generator(null_key))
 
 
 class Design(eqx.Module):
@@ -348,15 +350,18 @@ def _rank(truth: float, values: np.ndarray, chance: np.random.Generator) -> floa
     return float(np.sum(known < truth) + chance.integers(0, ties + 1) + chance.binomial(missing, 0.5))
 
 
-def _collect(ranks, truths, judged, draws: int, redrawn: int, chance, null) -> Calibration:
+def _collect(ranks, estimates, truths, judged, draws: int, redrawn: int, chance, null) -> Calibration:
     """Turn ranks into uniform values and judge them."""
-    dims = ("chain", "draw")
+    dims, levels = ("chain", "draw"), {"quantile": Labelled(("quantile",), np.array(_LEVELS))}
     ranks = {name: r for name, r in ranks.items() if r}
     uniform = {name: (np.asarray(r) + chance.uniform(size=len(r))) / (draws + 1) for name, r in ranks.items()}
     done = ~np.array([failed for _, _, failed in judged])
     groups = {
         "prior_sbc": dataset({n: Labelled(dims, u[None]) for n, u in uniform.items()}, {}, {"ranked_among": draws}),
         "ranks": dataset({n: Labelled(dims, np.asarray(r, int)[None]) for n, r in ranks.items()}, {}, {}),
+        "estimate": dataset(
+            {n: Labelled((*dims, "quantile"), np.asarray(estimates[n])[None]) for n in ranks}, levels, {}
+        ),
         "truth": dataset({n: Labelled(dims, np.asarray(truths[n])[done][None]) for n in ranks}, {}, {}),
     }
     strays = {name: stray(u) for name, u in uniform.items()}
@@ -389,8 +394,7 @@ def stray(uniform: np.ndarray) -> float:
 @lru_cache(maxsize=8)
 def _tails(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the points of evaluation, and the tail probability of every number of values below each."""
-    points = np.arange(1, count) / count
-    below = np.arange(count + 1)[:, None]
+    points, below = np.arange(1, count) / count, np.arange(count + 1)[:, None]
     from scipy.stats import binom  # here because importing it is slow
 
     return points, np.minimum(binom.cdf(below, count, points), binom.sf(below - 1, count, points))

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from .determination import NOT_DETERMINED, listed, parameters_of
 from .display import paragraph, section, table
 from .twin import Twin
 
 GOOD, CARE, REFUSE = "trustworthy", "use with care", "do not use"
 _ORDER = (GOOD, CARE, REFUSE)
 _MOST_FAILED = 0.005
+_MOST_REJECTED = 0.02
+_FEWEST_RESIDUALS = 8
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Diagnosis:
 
 
 def diagnose(twin: Twin) -> Diagnosis:
-    """Judge a twin: convergence, importance weights, failed solves, integration error, fit, prior-data conflict, modes.
+    """Judge a twin: convergence, weights, failed solves, integration, modes, priors, what is determined, noise, fit.
 
     Parameters
     ----------
@@ -74,7 +77,10 @@ def diagnose(twin: Twin) -> Diagnosis:
         _integration(provenance),
         _modes(provenance),
         *_conflicts(twin),
+        _undetermined(twin),
+        *_sizes(twin),
         *_misfit(twin),
+        *_drift(twin),
     ]
     findings += [Finding("method", GOOD, note) for note in provenance["notes"]]
     return Diagnosis(tuple(sorted(findings, key=lambda f: -_ORDER.index(f.verdict))))
@@ -88,12 +94,25 @@ def _convergence(twin: Twin) -> Finding:
     ess, diverging = twin.effective_draws, int(twin.group("sample_stats")["diverging"].sum())
     evidence = f"Largest R-hat {rhat:.3f}, smallest effective sample size {ess:.0f}, {diverging} divergent transitions."
     if not rhat < 1.05 or ess < 50:
+        apart = _stuck(positions)
+        evidence += f" Chain {apart} stays apart from the others." if apart is not None else ""
         return Finding("convergence", REFUSE, evidence, "The chains disagree: run `NUTS(warmup=1000, draws=1000)`.")
     if rhat > 1.01 or ess < 400 or diverging > 0:
         return Finding(
             "convergence", CARE, evidence, "Run longer chains: `NUTS(draws=1000)`; raise `target` if divergent."
         )
     return Finding("convergence", GOOD, evidence)
+
+
+def _stuck(positions: np.ndarray) -> int | None:
+    """Return the one chain without which the others agree; positions have shape (chain, draw, unknown)."""
+    from arviz_stats.base.array import array_stats
+
+    if len(positions) < 3:
+        return None
+    rest = [np.delete(positions, chain, axis=0) for chain in range(len(positions))]
+    worst = [max(float(array_stats.rhat(x[..., i])) for i in range(x.shape[-1])) for x in rest]
+    return int(np.argmin(worst)) if sum(r < 1.05 for r in worst) == 1 else None
 
 
 def _weights(provenance) -> Finding:
@@ -112,11 +131,15 @@ def _failures(provenance) -> Finding:
     failed, tried = max(provenance["failed"], provenance["solves_failed"]), provenance["tried"]
     share = failed / max(tried, 1)
     evidence = f"{failed} of {tried} solves at posterior draws failed."
-    if share > _MOST_FAILED:
+    rejected = provenance.get("rejected", 0.0)
+    if rejected > _MOST_REJECTED:
+        evidence += f" Of the proposals around them {rejected:.0%} failed: the posterior ends where the solver does."
+    if share > _MOST_FAILED or rejected > _MOST_REJECTED:
         action = (
             "Failed solves hide what the data say: tighten priors, or use `integrator=Adaptive()` for a stiff model."
         )
-        return Finding("failed solves", REFUSE, evidence, action)
+        verdict = REFUSE if share > _MOST_FAILED or rejected > 0.2 else CARE
+        return Finding("failed solves", verdict, evidence, action)
     return Finding("failed solves", GOOD, evidence)
 
 
@@ -141,15 +164,17 @@ def _modes(provenance) -> Finding:
 
 
 def _conflicts(twin: Twin) -> list[Finding]:
-    """Compare each posterior with its prior: a posterior far in the tail of its prior contradicts it."""
+    """Compare each posterior with its prior, at every knot: one far in the tail of its prior contradicts it."""
     posterior, prior = twin.group("posterior"), twin.group("prior")
     conflicts = []
     for name in twin.model.unknowns():
         if name not in posterior.data_vars:
             continue
-        site = f"{name}_start" if f"{name}_start" in posterior.data_vars else name
-        belief, data = _scale_free(prior[site]), _scale_free(posterior[site])
-        shift = (data.mean() - belief.mean()) / max(belief.std(), 1e-12)
+        belief, data = _scale_free(prior[name]), _scale_free(posterior[name])
+        if belief.shape[1] != data.shape[1]:  # an updated twin keeps the present value only
+            belief = belief[:, -1:]
+        moved = (data.mean(axis=0) - belief.mean(axis=0)) / np.maximum(belief.std(axis=0), 1e-12)
+        shift = float(moved[np.argmax(np.abs(moved))])
         if abs(shift) > 3.0:
             conflicts.append((name, shift))
     if not conflicts:
@@ -169,8 +194,46 @@ def _conflicts(twin: Twin) -> list[Finding]:
     ]
 
 
+def _undetermined(twin: Twin) -> Finding:
+    """Name the parameters whose posterior is their prior: no fault of the twin, but nothing to read anything from."""
+    rows = parameters_of(twin)
+    loose = [name for name, row in rows.items() if row.verdict == NOT_DETERMINED]
+    if not loose:
+        return Finding("what the data determine", GOOD, f"The data say something about each of {len(rows)} unknowns.")
+    evidence = f"Not determined by these data: {listed(loose)}."
+    action = (
+        "Read such a posterior as its prior; `identify(twin, key=key)` says why, and which forecasts hold all the same."
+    )
+    return Finding("what the data determine", GOOD, evidence, action)
+
+
+def _sizes(twin: Twin) -> list[Finding]:
+    """Look at sizes that were inferred, of noise and of movement: near zero, or far from what was believed."""
+    posterior, prior, findings = twin.group("posterior"), twin.group("prior"), []
+    known = {*twin.model.parameters(), *(f"{name}_start" for name in twin.model.processes())}
+    for name in (str(n) for n in posterior.data_vars if str(n) not in known and n in prior.data_vars):
+        belief, data = _scale_free(prior[name]), _scale_free(posterior[name])
+        shift = (data.mean() - belief.mean()) / max(belief.std(), 1e-12)
+        # Half-normal and similar priors pile up at zero themselves: the ratio says what the logarithm cannot.
+        smaller = float(np.median(posterior[name].values) / max(np.median(prior[name].values), 1e-300))
+        moves = name.endswith("_volatility")
+        evidence = f"{smaller:.2g} times its prior median, {shift:+.1f} prior standard deviations."
+        if smaller < 0.2:
+            what = (
+                "The data show no movement: treat the parameter as constant, `model.vary(name=None)`, or keep its band."
+                if moves
+                else "The path follows every measurement: give the noise its known size, or a prior away from zero."
+            )
+            findings.append(Finding(f"size near zero: {name}", CARE, evidence, what))
+        elif shift > 3.0:
+            what = "Look for missing inputs, or a wrong unit, before believing a size this large."
+            findings.append(Finding(f"prior and data: {name}", CARE, evidence, what))
+    return findings
+
+
 def _scale_free(values: xr.DataArray) -> np.ndarray:
-    flat = values.values.ravel()
+    """Return draws, shape (draw, knot), as logarithms where all are positive; what does not vary has one knot."""
+    flat = values.values.reshape(values.shape[0] * values.shape[1], -1)
     return np.log(flat) if np.all(flat > 0) else flat
 
 
@@ -198,6 +261,39 @@ def _misfit(twin: Twin) -> list[Finding]:
         )
         findings.append(Finding(f"fit: {name}", CARE if unlikely else GOOD, evidence, action))
     return findings
+
+
+def _drift(twin: Twin) -> list[Finding]:
+    """Look for residuals that follow each other: something held constant moved, or an input is missing."""
+    if "posterior_predictive" not in twin.tree.children:
+        return []
+    limits, findings = twin.group("constant_data"), []
+    for name, replicates in twin.group("posterior_predictive").items():
+        exact = limits[f"{name}_limit"].values == 0
+        drawn = replicates.values.reshape(-1, replicates.shape[-1])[:, exact]
+        if drawn.shape[1] < _FEWEST_RESIDUALS:
+            continue
+        center, spread = np.nanmedian(drawn, axis=0), np.nanstd(drawn, axis=0)
+        observed, replicated = (
+            _follow((x - center) / spread) for x in (twin.group("observed_data")[name].values[exact], drawn)
+        )
+        share = float(np.mean(replicated >= observed))
+        evidence = (
+            f"Residuals of {name} follow each other with correlation {observed:+.2f}; {share:.1%} of {len(drawn)} "
+            "replicates follow as much."
+        )
+        if share < 0.01:
+            action = "Something held constant moves: `model.vary(name=RandomWalk(...))`; or an input is missing."
+            findings.append(Finding(f"drift: {name}", CARE if observed < 0.5 else REFUSE, evidence, action))
+        else:
+            findings.append(Finding(f"drift: {name}", GOOD, evidence))
+    return findings
+
+
+def _follow(residuals: np.ndarray) -> np.ndarray:
+    """Return the correlation of neighbors along the last axis."""
+    away = residuals - np.nanmean(residuals, axis=-1, keepdims=True)
+    return np.nansum(away[..., 1:] * away[..., :-1], axis=-1) / np.nansum(away**2, axis=-1)
 
 
 def _at_least(count: int, trials: int, chance: float) -> float:

@@ -22,7 +22,7 @@ from .methods.sampled import Sampled
 from .model import AbstractModel, nearest
 from .observation import Observation
 from .record import Record
-from .segments import knots, minutes_per_unit
+from .segments import bucket, knots, minutes_per_unit
 from .simulate import AbstractIntegrator, FixedStep
 from .twin import Twin
 
@@ -80,7 +80,7 @@ def fit(
     record : Record
         What has been seen; use `record.until(t)` to speak for time t.
     key : jax PRNG key
-    method : Laplace or NUTS, optional
+    method : Laplace, NUTS, SMC or Variational, optional
         By default Laplace, judged by its k-hat; NUTS where that is 0.7 or more, and the twin says so.
     population : Population, optional
         What other patients taught, in place of the model's declared priors.
@@ -103,16 +103,30 @@ def fit(
     RuntimeError
         If the model can be solved at no starting point.
     """
-    if population is not None:
-        model, observations = population.personalize(model, record, observations)
-    density = joint(_checked(model, record), record, observations=observations, integrator=integrator)
-    sample_key, describe_key = jax.random.split(key)
+    density, observations = posed(model, record, population, observations, integrator)
+    sample_key, _ = jax.random.split(key)
     notes: tuple[str, ...] = ()
     sampled = (Laplace() if method is None else method).sample(density, key=sample_key, progress=progress)
     if method is None and not sampled.khat < 0.7:
         notes = (f"Laplace's k-hat was {sampled.khat:.2f}, so the posterior was sampled with NUTS instead.",)
         sampled = NUTS().sample(density, key=sample_key, progress=progress)
-    shown = joint(density.model, record, observations=observations, integrator=integrator, times=_grid(record))
+    learned = "" if population is None else repr(population)
+    return twin_of(density, record, observations, sampled, key=key, population=learned, notes=notes)
+
+
+def posed(model: AbstractModel, record: Record, population: Personal | None, observations, integrator):
+    """Return the density of a fit, and how outputs are measured where not as the model declares."""
+    if population is not None:
+        model, observations = population.personalize(model, record, observations)
+    density = joint(_checked(model, record), record, observations=observations, integrator=integrator)
+    return density, dict(observations or {})
+
+
+def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, key, population="", notes=()) -> Twin:
+    """Return the twin that holds what a method sampled; `key` is that of the whole fit."""
+    _, describe_key = jax.random.split(key)
+    integrator, model = density.integrator, density.model
+    shown = joint(model, record, observations=observations, integrator=integrator, times=_grid(record))
     groups, figures = _groups(shown, record, sampled, key=describe_key)
     provenance = {
         "method": sampled.method,
@@ -126,12 +140,13 @@ def fit(
         "modes": [[density_, weight] for _, density_, weight in sampled.modes],
         "failed": sampled.failed,
         "tried": sampled.tried,
-        "population": "" if population is None else repr(population),
+        "rejected": sampled.rejected,
+        "population": population,
         "notes": [*notes, *sampled.notes],
         **figures,
     }
     attrs = {"title": f"twinprob: {type(model).__name__}", "inference_library": "twinprob", "provenance": provenance}
-    return Twin(density.model, record, tree(groups, attrs), dict(observations or {}), density.integrator)
+    return Twin(model, record, tree(groups, attrs), observations, integrator)
 
 
 def _grid(record: Record) -> np.ndarray:
@@ -204,17 +219,19 @@ def _groups(density: Joint, record: Record, sampled: Sampled, *, key) -> tuple[d
     shape = sampled.positions.shape[:2]
     borders = _borders(density, record)
     keep = np.unique(np.linspace(0, len(borders) - 1, _TRAJECTORY_TIMES).astype(int))
+    # Padded to one of few sizes, which spares most records a program of their own; cut again where it is labeled.
+    index = jnp.asarray(np.pad(keep, (0, bucket(len(keep), 16) - len(keep)), mode="edge"))
     flat = jnp.asarray(sampled.positions.reshape(-1, density.size))
-    described = _numpy(_describe(density, flat, jnp.asarray(keep), posterior_key), shape)
+    described = _numpy(_describe(density, flat, index, posterior_key), shape)
     prior_positions = _draw_prior(density, _PRIOR_DRAWS, prior_key)
-    prior = _numpy(_describe(density, prior_positions, jnp.asarray(keep), replicate_key), (1, _PRIOR_DRAWS))
+    prior = _numpy(_describe(density, prior_positions, index, replicate_key), (1, _PRIOR_DRAWS))
     coords = _coords(density, record, borders[keep])
     groups = {
         "posterior": dataset(_parameters(density, record, described), coords, {}),
         "sample_stats": dataset({n: Labelled(("chain", "draw"), v) for n, v in sampled.stats.items()}, {}, {}),
         "prior": dataset(_parameters(density, record, prior), coords, {"draws_failed": int(np.sum(~prior["solved"]))}),
         "constant_data": dataset(_constants(density, record), coords, {}),
-        "trajectory": dataset(_trajectory(density, described), coords, {}),
+        "trajectory": dataset(_trajectory(density, described, len(keep)), coords, {}),
         "state": dataset(_state(density, described), {}, {"time": record.end, "time_units": "min"}),
         "unconstrained": dataset({"position": Labelled(("chain", "draw", "unknown"), sampled.positions)}, {}, {}),
         "log_prior": dataset({n: Labelled(("chain", "draw"), v) for n, v in described["log_prior"].items()}, {}, {}),
@@ -294,10 +311,15 @@ def _constants(density: Joint, record: Record) -> dict[str, Labelled]:
     return found
 
 
-def _trajectory(density: Joint, described) -> dict[str, Labelled]:
+def _trajectory(density: Joint, described, count: int) -> dict[str, Labelled]:
     quantities = density.model.quantities(density.model.Output)
     return {
-        name: Labelled(("chain", "draw", "time"), getattr(described["outputs"], name), q.unit, f"{q.about}, noise-free")
+        name: Labelled(
+            ("chain", "draw", "time"),
+            getattr(described["outputs"], name)[..., :count],
+            q.unit,
+            f"{q.about}, noise-free",
+        )
         for name, q in quantities.items()
     }
 

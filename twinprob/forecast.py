@@ -19,7 +19,7 @@ from .joint import Joint
 from .labels import Labelled, dataset, tree
 from .model import nearest
 from .observation import Observation
-from .segments import build, drives, knots
+from .segments import bucket, build, drives, knots
 from .twin import Twin
 from .units import minutes
 
@@ -184,6 +184,7 @@ def forecast(
                 "`additive` or `relative` size to forecast."
             )
     ahead = Joint(model, segments, {}, how, twin.integrator, ahead_knots)
+    index = np.pad(index, (0, bucket(len(times), 8) - len(times)), mode="edge")
     outputs, measured, solved = _ahead(ahead, flat, first, jnp.asarray(index), jax.random.split(key, draws))
     coords = {"time": Labelled(("time",), times, "min", "time since the record's origin")}
 
@@ -191,7 +192,7 @@ def forecast(
         return {
             n: Labelled(
                 ("chain", "draw", "time"),
-                np.asarray(v).reshape(*shape, -1),
+                np.asarray(v)[:, : len(times)].reshape(*shape, -1),
                 declared[n].unit,
                 f"{declared[n].about}, {about}",
             )
@@ -232,7 +233,8 @@ def _from_last_knots(twin: Twin, posterior, segments, flat, stop: float):
     for name, process in twin.model.processes().items():
         when = float(posterior[f"{name}_knot"].values[-1])
         lasts.append(round((when - twin.record.start) / process.interval))
-        counts.append((name, knots(process, twin.record.start, stop) - lasts[-1]))
+        # A few knots too many cost nothing, and spare a program for every horizon.
+        counts.append((name, bucket(knots(process, twin.record.start, stop) - lasts[-1], 4)))
         flat[name] = flat[name][:, -1:]
     shifted = segments.knot - np.asarray(lasts, segments.knot.dtype)[None, :]
     return eqx.tree_at(lambda s: s.knot, segments, np.maximum(shifted, 0)), tuple(counts)

@@ -343,7 +343,8 @@ def _check_unit(variable: str, unit: str, own: tuple[str, ...]) -> str:
     entry = units.VOCABULARY.get(variable)
     like = entry.unit if entry and variable not in own else unit
     unit = units.check(unit, like=like or "U/h", variable=variable)
-    if not units.per_time(unit):
+    level = entry is not None and variable not in own and not units.per_time(entry.unit)  # a setting such as PEEP
+    if not level and not units.per_time(unit):
         raise ValueError(
             f"{variable} needs a rate such as {like!r}, but {unit!r} is an amount; use Inputs.bolus with a duration."
         )

@@ -102,13 +102,26 @@ class Twin:
                 last = values if values.ndim == 2 else values[..., -1]
                 low, middle, high = np.quantile(last.values, [0.05, 0.5, 0.95])
                 when = "" if values.ndim == 2 else "now"
-                rows.append((name, float(middle), f"{low:.3g} to {high:.3g}", declared.unit, when))
+                rows.append((name, float(middle), f"{low:.3g} to {high:.3g}", declared.unit, when, self._removed(name)))
         about = (
             f"{provenance['method']}, {self.draws} draws (worth {self.effective_draws:.0f}), "
             f"known until {self.now / 60:.1f} h. Research software, not a medical device."
         )
         title = f"Twin: {type(self.model).__name__}"
-        return section(title, table(about, ("parameter", "median", "90 % interval", "unit", "at"), rows))
+        return section(
+            title, table(about, ("parameter", "median", "90 % interval", "unit", "at", "removed by data"), rows)
+        )
+
+    def _removed(self, name: str) -> str:
+        """Say which share of a parameter's prior variance the data removed; `identify` says what follows."""
+        if "prior" not in self.tree.children or name not in self.tree["prior"]:
+            return ""
+        spread = []
+        for group in ("prior", "posterior"):
+            values = self.group(group)[name].values
+            last = values if values.ndim == 2 else values[..., -1]
+            spread.append(float(np.var(np.log(last) if np.all(last > 0) else last)))
+        return f"{max(0.0, 1.0 - spread[1] / max(spread[0], 1e-300)):.0%} of prior variance"
 
 
 def load(path, *, own: Iterable[type] = ()) -> Twin:
@@ -138,7 +151,7 @@ def load(path, *, own: Iterable[type] = ()) -> Twin:
     content.attrs = attrs
     return Twin(
         model=decode(described["model"], classes),
-        record=_decode_record(described["record"]),
+        record=decode_record(described["record"]),
         tree=content,
         observations={name: decode(value, classes) for name, value in described["observations"].items()},
         integrator=decode(described["integrator"], classes),
@@ -184,7 +197,7 @@ def read_tree(path, format: str, noun: str, writer: str) -> xr.DataTree:
 def _encode_twin(twin: Twin) -> dict[str, Any]:
     return {
         "model": encode(twin.model),
-        "record": _encode_record(twin.record),
+        "record": encode_record(twin.record),
         "observations": {name: encode(value) for name, value in twin.observations.items()},
         "integrator": encode(twin.integrator),
     }
@@ -265,7 +278,9 @@ def _class(name: str, classes: Mapping[str, type]) -> type:
     return found
 
 
-def _encode_record(record: Record) -> dict[str, Any]:
+def encode_record(record: Record) -> dict[str, Any]:
+    """Return a record as text and exact numbers that JSON can hold."""
+
     def exact(array) -> list[str]:
         return [float(x).hex() for x in array]
 
@@ -293,7 +308,9 @@ def _encode_record(record: Record) -> dict[str, Any]:
     }
 
 
-def _decode_record(described: dict[str, Any]) -> Record:
+def decode_record(described: dict[str, Any]) -> Record:
+    """Return the record that `encode_record` described."""
+
     def exact(texts) -> np.ndarray:
         return np.array([float.fromhex(x) for x in texts])
 

@@ -355,7 +355,8 @@ def require_plausible(variable: str, values: np.ndarray, unit: str, *, weight: f
     if bad.size == 0:
         return
     entry = VOCABULARY[variable]
-    usual = ("mmol/L", "mg/dL", "mU/L", "U/h", "mU/min", "U/min", "g/h", "mmol/min", "kg", "g", "lb", "cm", "m", "year")
+    usual = ("mmol/L", "mg/dL", "mU/L", "U/h", "mU/min", "U/min", "g/h", "mmol/min", "kg", "g", "lb", "cm", "m", "year",
+             "L/s", "L/min", "L", "mL", "%", "1", "cmH2O", "mmHg", "kPa")  # fmt: skip
     others = [other for other in usual if other != normalize(unit) and _fits(variable, values, other)]
     remedy = (
         f"In {' or '.join(others)} every value would be plausible: check the declared unit."

@@ -108,6 +108,7 @@ def agreement(records: list[Record], offset: int) -> dict[str, Any]:
             shifts.append(max(shift.values()))
             ratios.append(max(abs(np.log(r)) for r in ratio.values()))
             checks += 1
+        jax.clear_caches()  # programs for every length of record would exhaust the process's memory maps
         refits += sum(entry["refit"] is not None for entry in twin.provenance["updates"])
         updates += twin.provenance["updated"]
     inside = np.mean([(s <= 0.2) and (-r >= np.log(0.85)) for s, r in zip(shifts, ratios, strict=True)])

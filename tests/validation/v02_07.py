@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -54,13 +55,22 @@ def record(times, values, count: int) -> tp.Record:
     return tp.Record.build({"glucose": (times[:count], values[:count], "mmol/L")}, GIVEN)
 
 
-def forecasts(population, times, values, key) -> dict[int, list]:
+def informed(centers, spreads) -> ICING:
+    """Return ICING with the very population as its prior: no way of learning can do better."""
+    priors = {name: dist.LogNormal(centers[name], spreads[name]) for name in centers}
+    volatility = priors.pop("insulin_sensitivity_volatility")
+    moving = tp.OrnsteinUhlenbeck(sd=volatility, timescale="12 h", every="1 h")
+    named = {name.removesuffix("_start"): prior for name, prior in priors.items()}
+    return ICING().free(**named).vary(insulin_sensitivity=moving)
+
+
+def forecasts(model, population, times, values, key) -> dict[int, list]:
     """Return (errors, covered) of the next six hours at every count of measurements."""
     found = {}
     for count in COUNTS:
         seen = record(times, values, count)
         fit_key, ahead_key = jax.random.split(jax.random.fold_in(key, count))
-        twin = tp.fit(weak(), seen, key=fit_key, method=METHOD, population=population)
+        twin = tp.fit(model, seen, key=fit_key, method=METHOD, population=population)
         ahead = tp.forecast(twin, times=twin.now + AHEAD, key=ahead_key)
         low, middle, high = ahead.quantiles("glucose", [0.05, 0.5, 0.95])
         later = values[np.searchsorted(times, twin.now + AHEAD)]
@@ -68,8 +78,8 @@ def forecasts(population, times, values, key) -> dict[int, list]:
     return found
 
 
-def one_population(key, chance) -> list[tuple[dict, dict]]:
-    """Draw a population from the weak prior, learn it from 30 patients, and forecast 25 new ones under both priors."""
+def one_population(key, chance) -> list[tuple[dict, dict, dict]]:
+    """Draw a population from the weak prior, learn it from 30 patients, and forecast 25 new ones under three priors."""
     sites = {name: moments(prior) for name, prior in declared_sites(weak(), {}).items()}
     centers = {name: chance.normal(middle, width) for name, (middle, width) in sites.items()}
     spreads = {name: NARROWER * width for name, (_, width) in sites.items()}
@@ -79,8 +89,9 @@ def one_population(key, chance) -> list[tuple[dict, dict]]:
     hours = 60.0 * np.arange(11)
     return [
         (
-            forecasts(population, hours, y, jax.random.fold_in(key, i)),
-            forecasts(None, hours, y, jax.random.fold_in(key, i)),
+            forecasts(weak(), population, hours, y, jax.random.fold_in(key, i)),
+            forecasts(weak(), None, hours, y, jax.random.fold_in(key, i)),
+            forecasts(informed(centers, spreads), None, hours, y, jax.random.fold_in(key, i)),
         )
         for i, y in enumerate(patients(centers, spreads, NEW, hours, chance))
     ]
@@ -94,8 +105,10 @@ def measure() -> Result:
         print(f"  population {i + 1} of {POPULATIONS}: {summary(both)}", flush=True)
     found = summary(both)
     gains = {count: 1 - one["rmse"] / one["weak_rmse"] for count, one in found.items()}
+    best = {count: one["true_rmse"] / one["weak_rmse"] - 1 for count, one in found.items()}
     words = ", ".join(
-        f"{count}: {one['rmse']:.2f} against {one['weak_rmse']:.2f} mmol/L ({-gains[count]:+.0%}), "
+        f"{count}: {one['rmse']:.2f} against {one['weak_rmse']:.2f} mmol/L ({-gains[count]:+.0%}; "
+        f"the true prior {best[count]:+.0%}), "
         f"coverage {one['coverage']:.2f}"
         for count, one in found.items()
     )
@@ -107,15 +120,16 @@ def measure() -> Result:
     )
 
 
-def summary(both) -> dict[int, dict[str, float]]:
-    """Return RMSE and coverage under both priors by count of measurements."""
+def summary(both) -> dict[int, dict[str, Any]]:
+    """Return RMSE and coverage under the learned, the weak and the true prior, by count of measurements."""
     found = {}
     for count in COUNTS:
-        errors, covered = (np.array([[p[k][count][j] for p in both] for k in (0, 1)]) for j in (0, 1))
+        errors, covered = (np.array([[p[k][count][j] for p in both] for k in range(3)]) for j in (0, 1))
         rmse = np.sqrt((errors**2).mean(axis=(1, 2)))
         inside = covered.mean(axis=(1, 2))
         found[count] = {
-            "rmse": float(rmse[0]), "weak_rmse": float(rmse[1]),
+            "rmse": float(rmse[0]), "weak_rmse": float(rmse[1]), "true_rmse": float(rmse[2]),
+            "median_absolute": [float(x) for x in np.median(np.abs(errors), axis=(1, 2))],
             "coverage": float(inside[0]), "weak_coverage": float(inside[1]),
         }  # fmt: skip
     return found

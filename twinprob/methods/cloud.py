@@ -85,7 +85,8 @@ def _spread(draws, states: int, settings: Filter, generator) -> np.ndarray:
     noise = generator.standard_normal((settings.particles, draws.shape[1])) @ root.T
     moved = math.sqrt(1.0 - settings.width**2) * (flat[chosen] - mean) / scale + settings.width * noise
     moved -= moved.mean(0)
-    fresh = mean + scale * (np.linalg.solve(_root(moved), moved.T).T @ root.T)
+    # The two small matrices first: a solve for every particle would take longer than an hour's flow.
+    fresh = mean + scale * (moved @ (np.linalg.inv(_root(moved)).T @ root.T))
     fresh = np.where(still, flat[chosen], fresh)
     return np.where(positive, np.exp(fresh), fresh)
 

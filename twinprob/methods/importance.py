@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 
-import equinox as eqx
-import jax
 import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.special import gammaln, logsumexp
 
 from ..joint import Joint
-
-_CHUNK = 500
+from .pool import Densities, answer, ask
 
 
 @dataclass(frozen=True)
@@ -63,13 +60,19 @@ def kernels(points: np.ndarray, weights: np.ndarray, width: float, df: float) ->
 
 @dataclass(frozen=True)
 class Weighted:
-    """Proposed positions, their log densities, their smoothed normalized log weights, and the mode each belongs to."""
+    """Proposed positions, their log densities, smoothed normalized log weights, modes and log density ratios."""
 
     positions: np.ndarray
     densities: np.ndarray
     log_weights: np.ndarray
     khat: float
     owners: np.ndarray
+    log_ratios: np.ndarray
+
+    def log_evidences(self, groups: int) -> np.ndarray:
+        """Return independent estimates of the log evidence, one from every `groups`-th proposal, shape (group,)."""
+        parts = [self.log_ratios[i::groups] for i in range(groups)]
+        return np.array([logsumexp(part) - np.log(len(part)) for part in parts])
 
     @property
     def weights(self) -> np.ndarray:
@@ -101,17 +104,9 @@ def systematic(weights: np.ndarray, count: int, generator: np.random.Generator) 
     return np.minimum(np.searchsorted(edges, ticks), len(edges) - 1)
 
 
-@eqx.filter_jit
-def _densities(joint, positions):
-    return jax.vmap(joint.log_density)(positions)
-
-
 def densities_at(joint: Joint, positions: np.ndarray) -> np.ndarray:
-    """Return log p(position, data), shape (draw,), in chunks of one size so that a single program serves all."""
-    count = len(positions)
-    padded = np.concatenate([positions, np.repeat(positions[-1:], -count % _CHUNK, axis=0)])
-    parts = [np.asarray(_densities(joint, part)) for part in padded.reshape(-1, _CHUNK, padded.shape[1])]
-    return np.concatenate(parts)[:count]
+    """Return log p(position, data), shape (draw,)."""
+    return answer(joint, lambda parts: ask(Densities(np.asarray(positions))))
 
 
 def smooth(log_ratios: np.ndarray) -> tuple[np.ndarray, float]:

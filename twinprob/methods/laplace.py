@@ -1,16 +1,19 @@
 """Nested Laplace approximation at every mode, corrected and judged by Pareto-smoothed importance resampling."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
 
 from ..joint import Joint
-from .importance import Weighted, densities_at, kernels, smooth, systematic
-from .modes import Mode, find_modes, split
+from .climb import Split
+from .importance import Weighted, kernels, smooth, systematic
+from .modes import Mode, search
 from .nested import Region, explore, propose, surface
+from .pool import Densities, answer
 from .sampled import Sampled, generator
 
 _GOOD = 0.5
@@ -39,6 +42,10 @@ class Laplace(eqx.Module):
         Draws from the approximation per round of importance sampling.
     rounds : int
         Most rounds in which the approximation is refitted to its own weighted draws while k-hat is above 0.5.
+    nodes : int
+        Values of volatilities, noise sizes and constants per round at which paths are integrated.
+    tolerance : float
+        A climb to a mode ends when a step would gain less log density.
     """
 
     starts: int = eqx.field(static=True, default=8)
@@ -47,6 +54,8 @@ class Laplace(eqx.Module):
     draws: int = eqx.field(static=True, default=500)
     proposals: int = eqx.field(static=True, default=4000)
     rounds: int = eqx.field(static=True, default=4)
+    nodes: int = eqx.field(static=True, default=48)
+    tolerance: float = eqx.field(static=True, default=1e-7)
 
     def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:
         """Draw from the posterior.
@@ -66,15 +75,21 @@ class Laplace(eqx.Module):
         RuntimeError
             If the model can be solved at none of the starting points.
         """
-        joint = joint.traced()
-        search, pick = jax.random.split(key)
-        found = approximate(joint, self, key=search, progress=progress)
+        return answer(joint, lambda parts: self.sampling(parts, key=key, progress=progress))
+
+    def sampling(self, parts: Split, *, key, progress=None) -> Generator[Any, Any, Sampled]:
+        """Draw from the posterior, as a method for the pool of patients under way together."""
+        search_key, pick = jax.random.split(key)
+        found = yield from approximating(parts, self, key=search_key, progress=progress)
         best = found.weighted
         chosen = best.resample(self.chains * self.draws, generator(pick))
         shape = (self.chains, self.draws)
         return Sampled(
             positions=best.positions[chosen].reshape(*shape, -1),
-            stats={"lp": best.densities[chosen].reshape(shape)},
+            stats={
+                "lp": best.densities[chosen].reshape(shape),
+                "log_marginal_likelihood": np.repeat(best.log_evidences(self.chains), self.draws).reshape(shape),
+            },
             khat=best.khat,
             importance_ess=best.ess,
             modes=found.weighted_modes(),
@@ -82,6 +97,7 @@ class Laplace(eqx.Module):
             tried=len(chosen),
             method="Laplace",
             settings={"proposals": self.proposals, "starts": self.starts},
+            rejected=float(np.mean(~np.isfinite(best.densities))),
         )
 
 
@@ -103,16 +119,24 @@ class Approximation:
 
 
 def approximate(joint: Joint, settings: Laplace, *, key, progress=None) -> Approximation:
+    """Approximate one posterior; see `approximating`."""
+    return answer(joint, lambda parts: approximating(parts, settings, key=key, progress=progress))
+
+
+def approximating(parts: Split, settings: Laplace, *, key, progress=None) -> Generator[Any, Any, Approximation]:
     """Find the modes, spread nodes around each, and weigh draws from the proposal over all."""
     report = progress or (lambda stage, fraction: None)
     start_key, draw_key = jax.random.split(key)
     chance = generator(draw_key)
     report("search for modes", 0.0)
-    modes, minor, spread = find_modes(joint, settings.starts, settings.iterations, key=start_key)
-    parts = split(joint)
+    modes, minor, spread = yield from search(
+        parts, settings.starts, settings.iterations, settings.tolerance, key=start_key
+    )
     report("spread nodes", 0.3)
     regions = []
-    explored = [explore(joint, mode, parts, spread, chance) for mode in modes]
+    explored = []
+    for mode in modes:
+        explored.append((yield from explore(mode, parts, spread, chance, settings.nodes)))
     best_evidence = max(evidence for _, _, evidence in explored)
     if not np.isfinite(best_evidence):
         raise RuntimeError(
@@ -126,12 +150,12 @@ def approximate(joint: Joint, settings: Laplace, *, key, progress=None) -> Appro
         regions.append(Region(max(np.exp(evidence - best_evidence), 0.02), over, paths))
     report("importance sampling", 0.6)
     # A first small round only moves the proposal: its draws are never returned.
-    best = weighted = weigh(joint, regions, parts.path, max(settings.proposals // 4, 500), chance)
+    best = weighted = yield from weigh(regions, parts.path, max(settings.proposals // 4, 500), chance)
     for turn in range(1, max(settings.rounds, 2)):
         regions = [
             refit(region, weighted, weighted.owners == i, parts.path, chance) for i, region in enumerate(regions)
         ]
-        weighted = weigh(joint, regions, parts.path, settings.proposals, chance)
+        weighted = yield from weigh(regions, parts.path, settings.proposals, chance)
         best = weighted if turn == 1 or weighted.khat < best.khat else best
         report("importance sampling", 0.6 + 0.4 * turn / settings.rounds)
         if best.khat < _GOOD:
@@ -140,12 +164,12 @@ def approximate(joint: Joint, settings: Laplace, *, key, progress=None) -> Appro
     return Approximation(modes, best, minor)
 
 
-def weigh(joint: Joint, regions: list[Region], path, count: int, chance) -> Weighted:
+def weigh(regions: list[Region], path, count: int, chance) -> Generator[Any, Any, Weighted]:
     """Draw from the proposal and weigh the draws by Pareto-smoothed importance sampling."""
     positions, proposal, owners = propose(regions, path, count, chance)
-    densities = densities_at(joint, positions)
+    densities = yield Densities(positions)
     ratios = np.where(np.isfinite(densities), densities, -np.inf) - proposal
-    return Weighted(positions, densities, *smooth(ratios), owners)
+    return Weighted(positions, densities, *smooth(ratios), owners, ratios)
 
 
 def refit(region: Region, weighted: Weighted, mine, path, chance) -> Region:

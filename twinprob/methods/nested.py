@@ -1,17 +1,22 @@
 """Nested Laplace approximation: paths by a normal at each of many nodes, the rest by adaptive importance sampling."""
 
+import math
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
-from ..joint import Joint
-from .importance import Mixture, densities_at, systematic
-from .modes import Mode, Split, climb_from
+from .climb import Split
+from .importance import Mixture, systematic
+from .modes import Mode
+from .pool import Climb, Densities
 
 _TAILS = 5.0
 _ROUNDS = 3
-_NODES = 48
 _PATHLESS_NODES = 500
 _REACH = 4.0
 _RIDGE = 1e-2
@@ -27,30 +32,52 @@ class Nodes:
     ----------
     positions : (node, unknown), the path of each at its conditional mode
     log_marginals : (node,) log integral of the density over the paths
-    curvatures : (node, unknown, unknown), without unknowns where there are no paths
+    slopes : (node, path unknown, other unknown), how the best path moves with the other unknowns
+    roots : (node, path unknown, path unknown), inverse root of the path's curvature, upper triangular, log on the
+        diagonal
     """
 
     positions: np.ndarray
     log_marginals: np.ndarray
-    curvatures: np.ndarray
+    slopes: np.ndarray
+    roots: np.ndarray
+
+    @classmethod
+    def none(cls, size: int, path: int) -> "Nodes":
+        """Return no nodes."""
+        return cls(np.empty((0, size)), np.empty(0), np.empty((0, path, size - path)), np.empty((0, path, path)))
 
     def join(self, other: "Nodes") -> "Nodes":
         """Return these nodes and then the others."""
-        return Nodes(
-            np.concatenate([self.positions, other.positions]),
-            np.concatenate([self.log_marginals, other.log_marginals]),
-            np.concatenate([self.curvatures, other.curvatures]),
-        )
+        return Nodes(*(np.concatenate([getattr(x, f) for x in (self, other)]) for f in self.__dataclass_fields__))
 
 
-def evaluate(joint: Joint, parts: Split, positions: np.ndarray) -> Nodes:
+def evaluate(parts: Split, positions: np.ndarray) -> Generator[Any, Any, Nodes]:
     """Find the best path for each position and integrate around it by Laplace's approximation."""
     if not parts.path.any():
-        return Nodes(positions, densities_at(joint, positions), np.empty((len(positions), 0, 0)))
-    positions, values, _, curvatures = climb_from(joint, positions, parts.path, 12, _TOLERANCE)
-    inner = curvatures[:, parts.path][:, :, parts.path]
-    volume = 0.5 * parts.path.sum() * np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(inner)[1]
-    return Nodes(positions, values + volume, curvatures)
+        empty = Nodes.none(positions.shape[1], 0)
+        count = len(positions)
+        return Nodes(
+            positions,
+            (yield Densities(positions)),
+            *(np.empty((count, *x.shape[1:])) for x in (empty.slopes, empty.roots)),
+        )
+    path, found = parts.path, (yield Climb(positions, parts.path, 12, _TOLERANCE))
+    inverse = _inverse_roots(found.curvatures[:, path][:, :, path])
+    diagonal = np.arange(path.sum())
+    logs = np.log(inverse[:, diagonal, diagonal])
+    volume = 0.5 * path.sum() * np.log(2 * np.pi) + np.sum(logs, axis=1)
+    slopes_ = -inverse @ (np.swapaxes(inverse, 1, 2) @ found.curvatures[:, path][:, :, ~path])
+    inverse[:, diagonal, diagonal] = logs
+    return Nodes(found.positions, found.values + volume, slopes_, inverse)
+
+
+def _inverse_roots(matrices: np.ndarray) -> np.ndarray:
+    """Return upper triangular roots of the inverses, (…, n, n)."""
+    from scipy.linalg.lapack import dtrtri  # here because importing it takes long
+
+    lower = np.linalg.cholesky(matrices)
+    return np.stack([dtrtri(root, lower=1)[0] for root in lower]).swapaxes(1, 2)
 
 
 def slopes(curvature: np.ndarray, path: np.ndarray) -> np.ndarray:
@@ -58,8 +85,12 @@ def slopes(curvature: np.ndarray, path: np.ndarray) -> np.ndarray:
     return -np.linalg.solve(curvature[np.ix_(path, path)], curvature[np.ix_(path, ~path)])
 
 
-def explore(joint: Joint, mode: Mode, parts: Split, spread: np.ndarray, generator) -> tuple[Nodes, np.ndarray, float]:
+def explore(
+    mode: Mode, parts: Split, spread: np.ndarray, generator, count: int
+) -> Generator[Any, Any, tuple[Nodes, np.ndarray, float]]:
     """Spread nodes over the unknowns that are no paths by adaptive importance sampling from one mode.
+
+    `count` nodes are added per round; where there are no paths a node costs no climb, and there are more of them.
 
     Returns
     -------
@@ -72,15 +103,14 @@ def explore(joint: Joint, mode: Mode, parts: Split, spread: np.ndarray, generato
     loose = parts.scale[others]
     covariance[loose] = covariance[:, loose] = 0.0
     covariance[loose, loose] = spread[parts.scale] ** 2
-    inner = joint.size if parts.path.any() else 0
-    nodes = Nodes(np.empty((0, joint.size)), np.empty(0), np.empty((0, inner, inner)))
+    nodes = Nodes.none(len(others), int(parts.path.sum()))
     proposals, weights, evidence = [], np.zeros(0), -np.inf
     for _ in range(_ROUNDS):
         root = np.linalg.cholesky(covariance + 1e-12 * np.diag(np.diag(covariance)))
-        points = center + _quasirandom(_NODES if parts.path.any() else _PATHLESS_NODES, len(center), generator) @ root.T
-        begin = np.empty((len(points), joint.size))
+        points = center + _quasirandom(count if parts.path.any() else _PATHLESS_NODES, len(center), generator) @ root.T
+        begin = np.empty((len(points), len(others)))
         begin[:, others], begin[:, parts.path] = points, _guess(mode, nodes, weights, parts.path, points)
-        nodes = nodes.join(evaluate(joint, parts, begin))
+        nodes = nodes.join((yield from evaluate(parts, begin)))
         proposals.append((center, root))
         ratios = nodes.log_marginals - _balance(nodes.positions[:, others], proposals)
         evidence = float(logsumexp(ratios) - np.log(len(ratios)))
@@ -97,7 +127,7 @@ def _guess(mode: Mode, nodes: Nodes, weights, path, points):
     if not path.any():
         return np.empty((len(points), 0))
     if len(weights) and len(weights) == len(nodes.log_marginals):
-        return surface(nodes, weights, path).at(points)[0]
+        return surface(nodes, weights, path, roots=False).best_at(points)
     follow = slopes(mode.curvature, path)
     return mode.position[path] + (points - mode.position[~path]) @ follow.T
 
@@ -157,14 +187,46 @@ class Surface:
     best: np.ndarray
     roots: np.ndarray
 
-    def at(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the best path (point, path unknown) and the inverse root (point, path unknown, path unknown)."""
-        terms, _ = _terms(_clamped((points - self.center) @ self.metric.T))
+    def best_at(self, points: np.ndarray) -> np.ndarray:
+        """Return the best path at points, shape (point, path unknown)."""
+        return self._terms(points) @ self.best
+
+    def spread(self, points: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return a path at each point for its standard normal z (point, path unknown), and the path's log density."""
+        # In blocks of one size, so that few programs serve all; compiled, since BLAS's own threads get in each
+        # other's way where several patients are under way.
+        blocks, count = -(-len(points) // _CHUNK), len(points)
+        size = min(_CHUNK, 1 << max(count - 1, 0).bit_length())
+        pad = ((0, blocks * size - count), (0, 0))
+        parts = zip(*(np.split(np.pad(x, pad), blocks) for x in (self._terms(points), z)), strict=True)
+        found = [_spread(terms, part, self.best, self.roots) for terms, part in parts]
+        paths, logs = (np.concatenate([np.asarray(one[i]) for one in found])[:count] for i in range(2))
+        return paths, logs
+
+    def log_density(self, points: np.ndarray, paths: np.ndarray) -> np.ndarray:
+        """Return the log density of a path (point, path unknown) at each point."""
+        terms = self._terms(points)
         size = self.best.shape[1]
         roots = (terms @ self.roots.reshape(len(self.roots), -1)).reshape(-1, size, size)
         diagonal = np.arange(size)
-        roots[:, diagonal, diagonal] = np.exp(roots[:, diagonal, diagonal])
-        return terms @ self.best, roots
+        logs = roots[:, diagonal, diagonal]
+        roots[:, diagonal, diagonal] = np.exp(logs)
+        return _normal(np.linalg.solve(roots, (paths - terms @ self.best)[..., None])[..., 0], logs)
+
+    def _terms(self, points):
+        return _terms(_clamped((points - self.center) @ self.metric.T))[0]
+
+
+@jax.jit
+def _spread(terms, z, best, roots):
+    """Return best + root z, and its log density, for the terms of a surface at each point."""
+    diagonal = jnp.einsum("tqq->tq", roots)
+    logs = terms @ diagonal
+    sheared = roots - diagonal[:, :, None] * jnp.eye(z.shape[1])
+    # One product for all terms of the surface: the root at every point would be a matrix each.
+    moved = (z @ jnp.reshape(jnp.transpose(sheared, (2, 0, 1)), (z.shape[1], -1))).reshape(-1, *best.shape)
+    paths = terms @ best + jnp.exp(logs) * z + jnp.sum(terms[:, :, None] * moved, axis=1)
+    return paths, -0.5 * jnp.sum(z**2, axis=1) - 0.5 * z.shape[1] * math.log(2 * math.pi) - jnp.sum(logs, axis=1)
 
 
 def _clamped(away):
@@ -184,8 +246,11 @@ def _terms(away):
     return terms, np.concatenate([flat, products], axis=2)
 
 
-def surface(nodes: Nodes, weights, path: np.ndarray) -> Surface:
-    """Fit the surface to values and slopes at the nodes, each as important as the root of its weight."""
+def surface(nodes: Nodes, weights, path: np.ndarray, *, roots: bool = True) -> Surface:
+    """Fit the surface to values and slopes at the nodes, each as important as the root of its weight.
+
+    Without `roots` it only tells the best path.
+    """
     points = nodes.positions[:, ~path]
     center = weights @ points
     away = points - center
@@ -194,21 +259,21 @@ def surface(nodes: Nodes, weights, path: np.ndarray) -> Surface:
     metric = np.linalg.inv(root)
     away = away @ metric.T
     near = np.linalg.norm(away, axis=1) < 1.5 * _REACH
-    away, curvatures, paths, weights = away[near], nodes.curvatures[near], nodes.positions[near][:, path], weights[near]
+    away, weights = away[near], weights[near]
     importance = np.sqrt(np.sqrt(weights) + 0.01 * np.sqrt(weights).max())
     terms, derivatives = _terms(away)
-    slopes_ = np.stack([slopes(c, path) for c in curvatures]) @ root
+    slopes_ = nodes.slopes[near] @ root
     rows = [(importance[:, None] * terms), (importance[:, None, None] * derivatives).reshape(-1, terms.shape[1])]
     aims = [
-        importance[:, None] * paths,
+        importance[:, None] * nodes.positions[near][:, path],
         (importance[:, None, None] * np.swapaxes(slopes_, 1, 2)).reshape(-1, path.sum()),
     ]
     best = _least_squares(np.concatenate(rows), np.concatenate(aims))
-    inner = np.swapaxes(np.linalg.inv(np.linalg.cholesky(curvatures[:, path][:, :, path])), 1, 2)
-    diagonal = np.arange(path.sum())
-    inner[:, diagonal, diagonal] = np.log(inner[:, diagonal, diagonal])
-    roots = _least_squares(rows[0], importance[:, None] * inner.reshape(len(inner), -1))
-    return Surface(center, metric, best, roots.reshape(-1, path.sum(), path.sum()))
+    if not roots:
+        return Surface(center, metric, best, np.empty((0, 0, 0)))
+    inner = nodes.roots[near]
+    found = _least_squares(rows[0], importance[:, None] * inner.reshape(len(inner), -1))
+    return Surface(center, metric, best, found.reshape(-1, path.sum(), path.sum()))
 
 
 def _least_squares(rows, aims):
@@ -246,9 +311,8 @@ def propose(regions: list[Region], path: np.ndarray, count: int, generator):
             logs[mine, i] = region.others.log_density(points)
             if region.paths is not None:
                 z = generator.standard_normal((len(mine), path.sum()))
-                best, roots = region.paths.at(points)
-                positions[np.ix_(mine, path)] = best + np.einsum("npq,nq->np", roots, z)
-                logs[mine, i] += _normal(z, roots)
+                positions[np.ix_(mine, path)], density = region.paths.spread(points, z)
+                logs[mine, i] += density
     for i, region in enumerate(regions):
         for strangers in np.array_split(np.flatnonzero(owners != i), max(1, np.sum(owners != i) // _CHUNK)):
             logs[strangers, i] = region_density(region, positions[strangers], path)
@@ -261,12 +325,9 @@ def region_density(region: Region, positions: np.ndarray, path: np.ndarray) -> n
     log = region.others.log_density(points)
     if region.paths is None or not len(points):
         return log
-    best, roots = region.paths.at(points)
-    z = np.linalg.solve(roots, (positions[:, path] - best)[..., None])[..., 0]
-    return log + _normal(z, roots)
+    return log + region.paths.log_density(points, positions[:, path])
 
 
-def _normal(z, roots):
-    """Return the log density of best + root z."""
-    volume = np.sum(np.log(np.diagonal(roots, axis1=1, axis2=2)), axis=1)
-    return -0.5 * np.sum(z**2, axis=1) - 0.5 * z.shape[1] * np.log(2 * np.pi) - volume
+def _normal(z, logs):
+    """Return the log density of best + root z, for the logarithms of the root's diagonal."""
+    return -0.5 * np.sum(z**2, axis=1) - 0.5 * z.shape[1] * np.log(2 * np.pi) - np.sum(logs, axis=1)

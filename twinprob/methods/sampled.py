@@ -21,6 +21,7 @@ class Sampled:
     importance_ess : float, effective number of independent draws behind the resampled ones
     modes : tuple of (position, log density, weight), most probable first
     failed : int, solves that failed among the `tried` ones
+    rejected : float, share of the last proposals whose solve failed; zero where none were made
     notes : tuple of str, what the user should know
     """
 
@@ -34,6 +35,7 @@ class Sampled:
     method: str
     notes: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    rejected: float = 0.0
 
     @property
     def trusted(self) -> bool:

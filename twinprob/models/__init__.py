@@ -1,5 +1,5 @@
 """The physiological models, one file each, grouped by domain."""
 
-from . import metabolic
+from . import metabolic, respiratory
 
-__all__ = ["metabolic"]
+__all__ = ["metabolic", "respiratory"]

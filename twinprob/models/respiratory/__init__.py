@@ -1,0 +1,7 @@
+"""The ventilated lung: mechanics, recruitment and gas exchange."""
+
+from .gas_exchange import GasExchange
+from .mechanics import SingleCompartment
+from .recruitment import Recruitment
+
+__all__ = ["GasExchange", "Recruitment", "SingleCompartment"]
