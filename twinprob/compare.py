@@ -180,7 +180,7 @@ def compare(twins: Mapping[str, Twin]) -> Comparison:
 
     Notes
     -----
-    Leaving out is by Pareto-smoothed importance sampling [1]_. A measurement is left out between its neighbors in
+    Leaving out is by Pareto-smoothed importance sampling [1]. A measurement is left out between its neighbors in
     time, so this asks how well a gap is filled; how well the future is forecast, `evaluate` asks. A path flexible
     enough to follow each measurement has large k-hats, and is said to be unreliable. The log evidence is that of the
     whole record under each model's priors, and as sensitive to them.

@@ -83,7 +83,7 @@ def next_measurement(
     -----
     The ranking takes quantity and measurements to be jointly normal, each on the scale on which its noise or its prior
     suggests that (log for positive ones): expected variance = var(q) - cov(q, y) Σ⁻¹ cov(y, q), with the covariances of
-    the twin's draws and the declared noise [1]_. It is exact for linear models with normal noise. The check simulates
+    the twin's draws and the declared noise [1]. It is exact for linear models with normal noise. The check simulates
     measurements from some draws and weighs the others by them, without that assumption. A measurement declared "now"
     is taken 60 ms later.
 

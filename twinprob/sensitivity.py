@@ -183,7 +183,7 @@ def sensitivity(
 
     Notes
     -----
-    Sampling and analysis by SALib [1]_; parameters are taken as independent, so that correlations in a posterior are
+    Sampling and analysis by SALib [1]; parameters are taken as independent, so that correlations in a posterior are
     left out: use the first-order shares of a posterior with care.
 
     References

@@ -148,8 +148,8 @@ def structural(
     Notes
     -----
     The Taylor coefficients in time of the outputs (their Lie derivatives) are functions of the unknowns; the rank
-    of their Jacobian at random points decides [1]_. It is computed in integers modulo a prime where the equations
-    allow it [2]_, and in floating point beside it. Parameters that vary in time are treated as constants.
+    of their Jacobian at random points decides [1]. It is computed in integers modulo a prime where the equations
+    allow it [2], and in floating point beside it. Parameters that vary in time are treated as constants.
 
     References
     ----------
