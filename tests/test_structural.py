@@ -118,7 +118,7 @@ ELEMENTARY = {
     "larger": lambda x: jnp.maximum(x, 0.2),
     "clipped": lambda x: jnp.clip(x, 0.1, 0.3),
     "chosen": lambda x: jnp.where(x > 0.5, x * x, -x),
-    "between": lambda x: jnp.where((x > 0.5) & ~(x > 1.0), x * x, -x),
+    "between": lambda x: jnp.where((x > 0.5) & jnp.logical_not(x > 1.0), x * x, -x),
     "matrix": lambda x: (jnp.array([[1.0, 2.0], [3.0, 4.0]]) @ jnp.stack([x, x * x]))[1],
     "sum": lambda x: jnp.sum(jnp.stack([x, 2 * x, x**3])),
 }
@@ -247,7 +247,7 @@ def test_the_piece_of_a_clip_decides(key):
 
 def test_answers_to_comparisons_may_be_combined(key):
     def field(p, x, u):
-        return (jnp.where((x.x > 0.5) & ~(x.x > 2.0), -p.a * x.x, -p.b * x.x),)
+        return (jnp.where((x.x > 0.5) & jnp.logical_not(x.x > 2.0), -p.a * x.x, -p.b * x.x),)
 
     found = structural(build("Window", "a b", "x", field, lambda p, x, u: (x.x,)), key=key)
     assert found.identifiable == {"a": True, "b": False}
