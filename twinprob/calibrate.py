@@ -14,12 +14,12 @@ import pandas as pd
 import xarray as xr
 
 from .display import section, table
-from .fit import Method, in_double_precision
+from .fit import in_double_precision
 from .forecast import forecast
 from .joint import Joint, joint
 from .labels import Labelled, dataset, tree
 from .methods.laplace import Laplace
-from .methods.sampled import generator
+from .methods.sampled import AbstractMethod, generator
 from .model import AbstractModel
 from .observation import Observation
 from .record import Record
@@ -99,7 +99,7 @@ def calibrate(
     record_like: Record,
     key,
     replicates: int = 200,
-    method: Method | None = None,
+    method: AbstractMethod | None = None,
     twin_of: Callable[[Record, Any], Twin] | None = None,
     hours: Sequence[float] = (1.0, 2.0, 4.0),
     draws: int = 99,
@@ -289,7 +289,7 @@ def _simulated(design: Design, replicates: int, key):
     )
 
 
-def _sampled(design: Design, method: Method, data, draws: int, key, ahead_key):
+def _sampled(design: Design, method: AbstractMethod, data, draws: int, key, ahead_key):
     """Return the ranked quantities of a method's draws, and its k-hat and effective draws."""
     sampled = method.sample(_with_data(design.density, data), key=key)
     flat = sampled.positions.reshape(-1, design.density.size)

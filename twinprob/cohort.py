@@ -13,11 +13,11 @@ import pandas as pd
 import xarray as xr
 
 from .display import section, table
-from .fit import Method, in_double_precision, twin_of
+from .fit import in_double_precision, twin_of
 from .joint import joint
 from .labels import tree
 from .methods.nuts import NUTS
-from .methods.sampled import TRUSTED, Sampled
+from .methods.sampled import TRUSTED, AbstractMethod, Sampled
 from .model import AbstractModel
 from .observation import Observation
 from .record import Record
@@ -170,7 +170,7 @@ class Cohort(Sequence[Twin]):
     def refitted(
         self,
         *,
-        method: Method | None = None,
+        method: AbstractMethod | None = None,
         patients: Iterable[int] | None = None,
         progress: Callable[[str, float], None] | None = None,
     ) -> "Cohort":

@@ -13,8 +13,12 @@ from .twin import Twin
 GOOD, CARE, REFUSE = "trustworthy", "use with care", "do not use"
 _ORDER = (GOOD, CARE, REFUSE)
 _MOST_FAILED = 0.005
+# The other limits are settings, not published.
 _MOST_REJECTED = 0.02
 _FEWEST_RESIDUALS = 8
+_FAR = 3.0  # prior standard deviations
+_NEAR_ZERO = 0.2  # of the prior's median
+_RARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -175,7 +179,7 @@ def _conflicts(twin: Twin) -> list[Finding]:
             belief = belief[:, -1:]
         moved = (data.mean(axis=0) - belief.mean(axis=0)) / np.maximum(belief.std(axis=0), 1e-12)
         shift = float(moved[np.argmax(np.abs(moved))])
-        if abs(shift) > 3.0:
+        if abs(shift) > _FAR:
             conflicts.append((name, shift))
     if not conflicts:
         return [
@@ -218,14 +222,14 @@ def _sizes(twin: Twin) -> list[Finding]:
         smaller = float(np.median(posterior[name].values) / max(np.median(prior[name].values), 1e-300))
         moves = name.endswith("_volatility")
         evidence = f"{smaller:.2g} times its prior median, {shift:+.1f} prior standard deviations."
-        if smaller < 0.2:
+        if smaller < _NEAR_ZERO:
             what = (
                 "The data show no movement: treat the parameter as constant, `model.vary(name=None)`, or keep its band."
                 if moves
                 else "The path follows every measurement: give the noise its known size, or a prior away from zero."
             )
             findings.append(Finding(f"size near zero: {name}", CARE, evidence, what))
-        elif shift > 3.0:
+        elif shift > _FAR:
             what = "Look for missing inputs, or a wrong unit, before believing a size this large."
             findings.append(Finding(f"prior and data: {name}", CARE, evidence, what))
     return findings
@@ -282,7 +286,7 @@ def _drift(twin: Twin) -> list[Finding]:
             f"Residuals of {name} follow each other with correlation {observed:+.2f}; {share:.1%} of {len(drawn)} "
             "replicates follow as much."
         )
-        if share < 0.01:
+        if share < _RARE:
             action = "Something held constant moves: `model.vary(name=RandomWalk(...))`; or an input is missing."
             findings.append(Finding(f"drift: {name}", CARE if observed < 0.5 else REFUSE, evidence, action))
         else:

@@ -12,11 +12,12 @@ import pandas as pd
 
 from .course import Course
 from .display import section, table
-from .fit import Method, fit, in_double_precision
+from .fit import fit, in_double_precision
 from .forecast import forecast
 from .inputs import Inputs
 from .joint import joint
 from .methods.filter import Filter
+from .methods.sampled import AbstractMethod
 from .model import AbstractModel
 from .observation import Observation
 from .record import Record
@@ -99,7 +100,7 @@ def evaluate(
     first: float | str | Sequence[float | str] = "0 h",
     following: int | None = None,
     horizons: Sequence[tuple[float, float]] = HORIZONS,
-    method: Method | None = None,
+    method: AbstractMethod | None = None,
     rolling: Filter | None = None,
     observations: Mapping[str, Observation] | None = None,
     progress: Callable[[str, float], None] | None = None,

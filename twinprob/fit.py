@@ -18,7 +18,7 @@ from .joint import Joint, joint
 from .labels import Labelled, dataset, tree
 from .methods.laplace import Laplace
 from .methods.nuts import NUTS
-from .methods.sampled import Sampled
+from .methods.sampled import AbstractMethod, Sampled
 from .model import AbstractModel, nearest
 from .observation import Observation
 from .record import Record
@@ -30,14 +30,6 @@ _BATCH = 250
 _PRIOR_DRAWS = 500
 _TRAJECTORY_TIMES = 240
 VERSIONS = ("twinprob", "jax", "numpyro", "diffrax", "equinox", "numpy", "xarray")
-
-
-class Method(Protocol):
-    """What `fit` needs of a method."""
-
-    def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:
-        """Draw positions from the posterior."""
-        ...
 
 
 class Personal(Protocol):
@@ -65,7 +57,7 @@ def fit(
     record: Record,
     *,
     key,
-    method: Method | None = None,
+    method: AbstractMethod | None = None,
     population: Personal | None = None,
     observations: Mapping[str, Observation] | None = None,
     integrator: AbstractIntegrator | None = None,

@@ -9,12 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from .fit import VERSIONS, Method, in_double_precision
+from .fit import VERSIONS, in_double_precision
 from .joint import Joint, joint
 from .labels import Labelled, dataset, tree
 from .methods.hierarchy import Hyperparameters, Patients, effective, mode, sample, spread_at
 from .methods.laplace import Laplace
-from .methods.sampled import generator
+from .methods.sampled import AbstractMethod, generator
 from .model import AbstractModel, nearest
 from .observation import Observation
 from .population import Population, Term, constant_sites, located, moments, with_priors
@@ -40,7 +40,7 @@ def fit_population(
     covariates: Mapping[str, Sequence[str]] | None = None,
     observations: Mapping[str, Observation] | None = None,
     integrator: AbstractIntegrator | None = None,
-    method: Method | None = None,
+    method: AbstractMethod | None = None,
     rounds: int = 20,
     progress: Callable[[str, float], None] | None = None,
 ) -> Population:
@@ -64,7 +64,7 @@ def fit_population(
     observations : mapping of str to Observation, optional
         How outputs are measured, where not as the model declares.
     integrator : AbstractIntegrator, optional
-    method : Method, optional
+    method : Laplace or NUTS, optional
         How each patient is fitted; a light `Laplace` by default.
     rounds : int
         Most references tried.
@@ -189,7 +189,7 @@ def _columns(covariate: str, records) -> list[Term]:
     return [Term(covariate, unit, None, float(logs.mean()), float(logs.std()))]
 
 
-def _drawn(group: _Group, at, method: Method, key, done) -> tuple[Patients, dict[int, str]]:
+def _drawn(group: _Group, at, method: AbstractMethod, key, done) -> tuple[Patients, dict[int, str]]:
     """Draw from every patient's posterior under the present reference."""
     shifts, spreads = np.zeros(group.centers.shape), np.broadcast_to(group.widths, group.centers.shape)
     if at is not None:

@@ -1,6 +1,5 @@
 """What happens next under given inputs, with intervals that widen as knowledge runs out."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -288,7 +287,7 @@ def _sized(observation: Observation, output: str, values, key) -> Observation:
         field: values[f"{output}_{field}"] if f"{output}_{field}" in values else prior.sample(k)
         for (field, prior), k in zip(priors.items(), keys, strict=False)
     }
-    return dataclasses.replace(observation, noise=dataclasses.replace(observation.noise, **sizes))
+    return observation.sized(sizes)
 
 
 def _inputs(given: Inputs, start: float, stop: float) -> dict[str, Labelled]:

@@ -25,9 +25,11 @@ from .determination import (
     remedy_of,
 )
 from .display import paragraph, section, table
-from .fit import Method, fit, in_double_precision
+from .fit import fit, in_double_precision
 from .information import Information, information
 from .inputs import Inputs
+from .linearize import subject_of
+from .methods.sampled import AbstractMethod
 from .model import AbstractModel, nearest
 from .observation import Observation
 from .prospect import ahead, predictions_of
@@ -138,7 +140,7 @@ def identify(
     key,
     hours: Sequence[float] = (1.0, 2.0, 3.0, 4.0),
     inputs: Inputs | None = None,
-    method: Method | None = None,
+    method: AbstractMethod | None = None,
     observations: Mapping[str, Observation] | None = None,
     grades: Grades | None = None,
 ) -> Identification:
@@ -169,17 +171,15 @@ def identify(
     ValueError
         If the record holds no measurement of an output, is missing or given twice, or a horizon is not positive.
     """
-    if isinstance(subject, Twin) == (record is not None):
-        raise ValueError("Give a twin alone, or a model and a `record`.")
     fit_key, structure_key, ahead_key = jax.random.split(key, 3)
-    if isinstance(subject, Twin):
-        twin = subject
-    else:
-        assert record is not None  # noqa: S101  for the type checker: refused above
-        _require_observation(subject, record)
-        twin = fit(subject, record, key=fit_key, method=method, observations=observations)
+    model, known_until_now, observations, _ = subject_of(subject, record, observations)
+    _require_observation(model, known_until_now)
+    twin = (
+        subject
+        if isinstance(subject, Twin)
+        else fit(model, known_until_now, key=fit_key, method=method, observations=observations)
+    )
     settings = Grades() if grades is None else grades
-    _require_observation(twin.model, twin.record)
     said = information(twin)
     structure = _structure(twin, key=structure_key)
     known = beliefs(twin)

@@ -13,7 +13,7 @@ from .display import section, table
 from .fit import in_double_precision
 from .inputs import Inputs
 from .joint import Joint, joint
-from .linearize import best_position, carry, center_of, linearize, position_of, prior_moments
+from .linearize import best_position, carry, center_of, linearize, position_of, prior_moments, subject_of
 from .model import AbstractModel, nearest
 from .observation import Observation
 from .record import Record
@@ -206,7 +206,8 @@ class Information:
         lengths = np.linalg.norm(columns, axis=1)
         if np.any(lengths < _NOTHING):
             return math.inf
-        values = np.linalg.eigvalsh((unit := np.array(columns) / lengths[:, None]) @ unit.T)
+        unit = np.array(columns) / lengths[:, None]
+        values = np.linalg.eigvalsh(unit @ unit.T)
         return 1.0 / math.sqrt(values[0]) if values[0] > 1e-14 else math.inf
 
     def confounding(self, name: str, other: str) -> float:
@@ -294,14 +295,7 @@ def information(
     RuntimeError
         If the model cannot be solved near its priors.
     """
-    if isinstance(subject, Twin) == (record is not None):
-        raise ValueError("Give a twin alone, or a model and a `record`.")
-    if isinstance(subject, Twin):
-        model, observations, integrator = subject.model, subject.observations, subject.integrator
-        record = subject.record
-    else:
-        model = subject
-    assert record is not None  # noqa: S101  for the type checker: refused above
+    model, record, observations, integrator = subject_of(subject, record, observations, integrator)
     whole = prolonged(model, record, planned or {}, horizons, inputs)
     design = joint(model, whole, observations=observations, integrator=integrator, times=horizons)
     if at is not None:

@@ -189,9 +189,8 @@ class Joint(eqx.Module):
         """Return the distribution of each output's measurements around the given means."""
         distributions = {}
         for name, data in self.data.items():
-            noise = self.observations[name].noise
-            sizes = {field: values[f"{name}_{field}"] for field in noise.unknowns()}
-            observation = dataclasses.replace(self.observations[name], noise=dataclasses.replace(noise, **sizes))
+            observation = self.observations[name]
+            observation = observation.sized({f: values[f"{name}_{f}"] for f in observation.noise.unknowns()})
             distributions[name] = Measured(observation, means[name], data.limits, data.present)
         return distributions
 

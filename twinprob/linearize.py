@@ -14,7 +14,8 @@ import numpyro.distributions as dist
 from .joint import Joint
 from .methods.climb import split
 from .methods.modes import climb_from
-from .model import nearest
+from .model import AbstractModel, nearest
+from .record import Record
 from .segments import minutes_per_unit
 from .twin import Twin
 
@@ -47,6 +48,21 @@ class Linear(NamedTuple):
     future: dict[str, np.ndarray]
     logarithmic: dict[str, bool]
     solved: bool
+
+
+def subject_of(subject: Twin | AbstractModel, record: Record | None, observations=None, integrator=None):
+    """Return model, record, observations and integrator of a twin, which has its own, or of a model and a record.
+
+    Raises
+    ------
+    ValueError
+        If a twin comes with a record, or a model without one.
+    """
+    if isinstance(subject, Twin) and record is None:
+        return subject.model, subject.record, subject.observations, subject.integrator
+    if isinstance(subject, Twin) or record is None:
+        raise ValueError("Give a twin alone, or a model and a `record`.")
+    return subject, record, observations, integrator
 
 
 def linearize(density: Joint, position: np.ndarray, horizons: np.ndarray) -> Linear:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -124,6 +126,10 @@ class Observation(eqx.Module):
         """Refuse limits in the wrong order."""
         if not self.lower < self.upper:
             raise ValueError(f"Detection limit `lower` = {self.lower} must be below `upper` = {self.upper}.")
+
+    def sized(self, sizes: Mapping[str, Any]) -> "Observation":
+        """Return how the output is measured with these values in place of fields of its noise."""
+        return dataclasses.replace(self, noise=dataclasses.replace(self.noise, **sizes))
 
     def log_density(self, value, mean, limits):
         """Return the log density of measurements, or the log probability beyond a limit where `limits` is -1 or +1."""

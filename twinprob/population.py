@@ -292,7 +292,7 @@ def with_priors(model: AbstractModel, observations: Mapping[str, Observation], p
             motions[name] = dataclasses.replace(processes[name], sd=priors[f"{name}_volatility"])
     for output, observation in observations.items():
         sizes = {f: priors[f"{output}_{f}"] for f in observation.noise.unknowns() if f"{output}_{f}" in priors}
-        how[output] = dataclasses.replace(observation, noise=dataclasses.replace(observation.noise, **sizes))
+        how[output] = observation.sized(sizes)
     changed = dataclasses.replace(model, priors={**model.priors, **own}, motions={**model.motions, **motions})
     return changed, how
 

@@ -1,6 +1,5 @@
 """What a measurement not yet made is expected to teach: arrays of draws in, expected losses out."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,14 +75,10 @@ def log_scaled(means: np.ndarray, variance: np.ndarray) -> bool:
     return bool(np.std(log_sd - np.log(means)) < np.std(log_sd))
 
 
-def _sized(observation: Observation, sizes) -> Observation:
-    return dataclasses.replace(observation, noise=dataclasses.replace(observation.noise, **sizes))
-
-
 @eqx.filter_jit
 def _variance(observation, sizes, means):
     def one(own, mean):
-        noise = _sized(observation, own).noise
+        noise = observation.sized(own).noise
         if type(noise) is Gaussian:
             return noise.scale(mean) ** 2
         spread = jnp.sqrt(noise.distribution(mean).variance)
@@ -103,7 +98,7 @@ def _variance(observation, sizes, means):
 @eqx.filter_jit
 def _sample(observation, sizes, means, keys):
     def one(own, mean, key):
-        drawn = _sized(observation, own).noise.distribution(mean).sample(key)
+        drawn = observation.sized(own).noise.distribution(mean).sample(key)
         return jnp.clip(drawn, observation.lower, observation.upper)
 
     return jax.vmap(one)(sizes, jnp.asarray(means), keys)
@@ -114,7 +109,7 @@ def _log_density(observation, sizes, means, measured):
     limits = jnp.where(measured <= observation.lower, -1, jnp.where(measured >= observation.upper, 1, 0))
 
     def one(own, mean):
-        mine = _sized(observation, own)
+        mine = observation.sized(own)
         return jax.vmap(lambda y, limit: jnp.sum(mine.log_density(y, mean, limit)))(measured, limits)
 
     return jax.vmap(one)(sizes, jnp.asarray(means)).T

@@ -14,7 +14,7 @@ from .fit import in_double_precision
 from .information import prolonged
 from .inputs import Inputs
 from .joint import Joint, joint
-from .linearize import best_position, carry, center_of, scalar_moments
+from .linearize import best_position, carry, center_of, scalar_moments, subject_of
 from .methods.climb import split
 from .model import AbstractModel, nearest
 from .observation import Observation
@@ -175,14 +175,7 @@ def profile(
     .. [2] Kreutz C, Raue A, Timmer J. Likelihood based observability analysis and confidence intervals for predictions
        of dynamic models. BMC Syst Biol 2012;6:120. doi:10.1186/1752-0509-6-120
     """
-    if isinstance(subject, Twin) == (record is not None):
-        raise ValueError("Give a twin alone, or a model and a `record`.")
-    if isinstance(subject, Twin):
-        model, record = subject.model, subject.record
-        observations, integrator = subject.observations, subject.integrator
-    else:
-        model = subject
-    assert record is not None  # noqa: S101  for the type checker: refused above
+    model, record, observations, integrator = subject_of(subject, record, observations, integrator)
     asked = _asked(model, record, predictions or {})
     whole = prolonged(model, record, {}, [time for _, time in asked], inputs)
     flat = widened(model, widen)

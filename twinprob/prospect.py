@@ -33,7 +33,9 @@ def predictions_of(twin: Twin, hours, inputs: Inputs | None, settings: Grades, *
     """
     hours = np.unique(np.asarray(hours, float))
     if not np.all(np.isfinite(hours) & (hours > 0)):
-        raise ValueError(f"Argument `hours` must be positive, but holds {hours[~(hours > 0)]}.")
+        raise ValueError(
+            f"Argument `hours` must be positive, but holds {hours[~(hours > 0)]}: give hours after the twin's present."
+        )
     times = twin.now + 60.0 * hours
     after_key, before_key = jax.random.split(key)
     after = forecast(twin, times=times, inputs=inputs, key=after_key).group("predicted_outputs")

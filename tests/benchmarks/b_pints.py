@@ -1,14 +1,13 @@
 """PINTS' default sampler on the density of a 48-h ICING stay."""
 
 import importlib.metadata
-import importlib.util
 import time
 
 import jax
 import numpy as np
 
 from tests.benchmarks import Comparison
-from tests.benchmarks.sensitivity import Run, agreement, bulk, density, our_chains, our_fit
+from tests.benchmarks.sensitivity import Run, against, agreement, bulk, density, our_chains
 from twinprob.fit import in_double_precision
 
 TITLE = "Effective draws per second against PINTS"
@@ -47,18 +46,12 @@ def chains() -> Run:
 
 def measure() -> list[Comparison]:
     """Return both ratios of one run, or say that PINTS is not there."""
-    what = ("`NUTS()`, mode search and warm-up included", "`fit` with no options, whole")
-    unit, ours = "effective draws / s", (our_chains().per_second, our_fit().per_second)
-    if importlib.util.find_spec("pints") is None:
-        return [
-            Comparison(w, unit, o, "PINTS", None, "higher", "not installed: pip install twinprob[bench]")
-            for w, o in zip(what, ours, strict=True)
-        ]
-    found, other = chains(), f"PINTS {importlib.metadata.version('pints')}"
+    return against("PINTS", "pints", _run)
+
+
+def _run() -> tuple[str, float, str]:
+    found = chains()
     note = (
         f"{found.ess:.0f} effective of {found.positions[..., 0].size} draws; {agreement(our_chains(), found.positions)}"
     )
-    return [
-        Comparison(what[0], unit, ours[0], other, found.per_second, "higher", note),
-        Comparison(what[1], unit, ours[1], other, found.per_second, "higher"),
-    ]
+    return f"PINTS {importlib.metadata.version('pints')}", found.per_second, note

@@ -1,7 +1,6 @@
 """pyPESTO's adaptive Metropolis sampler on the density of a 48-h ICING stay."""
 
 import importlib.metadata
-import importlib.util
 import logging
 import time
 
@@ -9,7 +8,7 @@ import jax
 import numpy as np
 
 from tests.benchmarks import Comparison
-from tests.benchmarks.sensitivity import Run, agreement, bulk, density, our_chains, our_fit
+from tests.benchmarks.sensitivity import Run, against, agreement, bulk, density, our_chains
 from twinprob.fit import in_double_precision
 
 TITLE = "Effective draws per second against pyPESTO"
@@ -45,18 +44,12 @@ def chain() -> Run:
 
 def measure() -> list[Comparison]:
     """Return both ratios of one run, or say that pyPESTO is not there."""
-    what = ("`NUTS()`, mode search and warm-up included", "`fit` with no options, whole")
-    unit, ours = "effective draws / s", (our_chains().per_second, our_fit().per_second)
-    if importlib.util.find_spec("pypesto") is None:
-        return [
-            Comparison(w, unit, o, "pyPESTO", None, "higher", "not installed: pip install twinprob[bench]")
-            for w, o in zip(what, ours, strict=True)
-        ]
-    found, other = chain(), f"pyPESTO {importlib.metadata.version('pypesto')}"
+    return against("pyPESTO", "pypesto", _run)
+
+
+def _run() -> tuple[str, float, str]:
+    found = chain()
     note = (
         f"{found.ess:.0f} effective of {found.positions[..., 0].size} draws; {agreement(our_chains(), found.positions)}"
     )
-    return [
-        Comparison(what[0], unit, ours[0], other, found.per_second, "higher", note),
-        Comparison(what[1], unit, ours[1], other, found.per_second, "higher"),
-    ]
+    return f"pyPESTO {importlib.metadata.version('pypesto')}", found.per_second, note

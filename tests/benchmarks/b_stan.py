@@ -1,7 +1,6 @@
 """Stan's NUTS on the density of a 48-h ICING stay."""
 
 import importlib.metadata
-import importlib.util
 import time
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ import jax
 import numpy as np
 
 from tests.benchmarks import Comparison, b_numpyro
-from tests.benchmarks.sensitivity import FIRST, HOURS, VOLATILITY, density, our_chains, our_fit, record
+from tests.benchmarks.sensitivity import FIRST, HOURS, VOLATILITY, against, density, our_chains, record
 from twinprob.fit import in_double_precision
 from twinprob.models.metabolic import ICING
 from twinprob.models.metabolic.icing import SECRETION_NORMAL
@@ -132,20 +131,14 @@ def cost() -> Cost:
 
 def measure() -> list[Comparison]:
     """Return both ratios of one run, or say that pystan is not there."""
-    what = ("`NUTS()`, mode search and warm-up included", "`fit` with no options, whole")
-    unit, ours = "effective draws / s", (our_chains().per_second, our_fit().per_second)
-    if importlib.util.find_spec("stan") is None:
-        return [
-            Comparison(w, unit, o, "Stan", None, "higher", "not installed: pip install twinprob[bench]")
-            for w, o in zip(what, ours, strict=True)
-        ]
-    found, plain, other = cost(), b_numpyro.measured(), f"Stan, pystan {importlib.metadata.version('pystan')}"
-    theirs = plain.ess_per_draw / (plain.leapfrogs * found.per_leapfrog)
+    return against("Stan", "stan", _run)
+
+
+def _run() -> tuple[str, float, str]:
+    found, plain = cost(), b_numpyro.measured()
     note = (
         f"{1e3 * found.per_leapfrog:.1f} ms a leapfrog over {found.leapfrogs}; its log density and ours differ by "
         f"{abs(found.gap):.1g} between two draws"
     )
-    return [
-        Comparison(what[0], unit, ours[0], other, theirs, "higher", note),
-        Comparison(what[1], unit, ours[1], other, theirs, "higher"),
-    ]
+    theirs = plain.ess_per_draw / (plain.leapfrogs * found.per_leapfrog)
+    return f"Stan, pystan {importlib.metadata.version('pystan')}", theirs, note

@@ -3,7 +3,9 @@
 A 48-h ICING stay with 24 glucose values and an hourly random walk of log insulin sensitivity: 49 unknowns, float64.
 """
 
+import importlib.util
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,6 +14,7 @@ import numpy as np
 from arviz_stats.base.array import array_stats
 
 import twinprob as tp
+from tests.benchmarks import Comparison
 from tests.validation.stays import synthetic_stay
 from twinprob.fit import in_double_precision
 from twinprob.joint import Joint, joint
@@ -135,3 +138,26 @@ def agreement(ours: Run, positions: np.ndarray) -> str:
         f"means of {found['compared']:.0f} of 48 unknowns within {found['mean']:.1f}, variances within "
         f"{found['spread']:.1f} Monte Carlo errors of our NUTS"
     )
+
+
+def against(rival: str, module: str, run: Callable[[], tuple[str, float, str]]) -> list[Comparison]:
+    """Return both ratios of one run against a rival, or say that it is not installed.
+
+    Parameters
+    ----------
+    rival : str
+        Its name, where it is absent.
+    module : str
+        What has to be importable.
+    run : function returning its name with version, its effective draws per second, and a note
+    """
+    what = ("`NUTS()`, mode search and warm-up included", "`fit` with no options, whole")
+    unit, ours = "effective draws / s", (our_chains().per_second, our_fit().per_second)
+    if importlib.util.find_spec(module) is None:
+        absent = "not installed: pip install twinprob[bench]"
+        return [Comparison(w, unit, o, rival, None, "higher", absent) for w, o in zip(what, ours, strict=True)]
+    name, theirs, note = run()
+    return [
+        Comparison(what[0], unit, ours[0], name, theirs, "higher", note),
+        Comparison(what[1], unit, ours[1], name, theirs, "higher"),
+    ]

@@ -1,6 +1,5 @@
 """A particle filter over statics, the present value of what varies, and the state; kernels keep its particles apart."""
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -208,8 +207,7 @@ def _outputs(model, observations, layout, row, values):
 
 def _sized(observation: Observation, output: str, named) -> Observation:
     """Return how an output is measured with the noise sizes of one particle."""
-    sizes = {field: named[f"{output}_{field}"] for field in observation.noise.unknowns()}
-    return dataclasses.replace(observation, noise=dataclasses.replace(observation.noise, **sizes))
+    return observation.sized({field: named[f"{output}_{field}"] for field in observation.noise.unknowns()})
 
 
 def _log_likelihood(model, observations, layout, row, values):

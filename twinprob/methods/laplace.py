@@ -14,7 +14,7 @@ from .importance import Weighted, kernels, smooth, systematic
 from .modes import Mode, search
 from .nested import Region, explore, propose, surface
 from .pool import Densities, answer
-from .sampled import Sampled, generator
+from .sampled import AbstractMethod, Sampled, generator
 
 _GOOD = 0.5
 # Wide kernels with heavy tails: with narrower ones (0.7, 20 degrees of freedom) calibration found the lower tail of
@@ -24,7 +24,7 @@ _TAILS = 4.0
 _CENTERS = 200
 
 
-class Laplace(eqx.Module):
+class Laplace(AbstractMethod):
     """Nested Laplace approximation, corrected by Pareto-smoothed importance resampling.
 
     Paths of varying parameters are integrated by a normal approximation at each of many nodes; volatilities, noise
@@ -57,24 +57,7 @@ class Laplace(eqx.Module):
     nodes: int = eqx.field(static=True, default=48)
     tolerance: float = eqx.field(static=True, default=1e-7)
 
-    def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:
-        """Draw from the posterior.
-
-        Parameters
-        ----------
-        joint : Joint
-        key : jax PRNG key
-        progress : function of (stage, fraction), optional
-
-        Returns
-        -------
-        Sampled
-
-        Raises
-        ------
-        RuntimeError
-            If the model can be solved at none of the starting points.
-        """
+    def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:  # noqa: D102
         return answer(joint, lambda parts: self.sampling(parts, key=key, progress=progress))
 
     def sampling(self, parts: Split, *, key, progress=None) -> Generator[Any, Any, Sampled]:

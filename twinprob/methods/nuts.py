@@ -15,12 +15,12 @@ from numpyro.infer.util import ParamInfo
 from ..joint import Joint
 from .laplace import Approximation, Laplace, approximate
 from .modes import climb_from
-from .sampled import Sampled, generator
+from .sampled import AbstractMethod, Sampled, generator
 
 _CHUNK = 50
 
 
-class NUTS(eqx.Module):
+class NUTS(AbstractMethod):
     """Hamiltonian Monte Carlo as the reference method.
 
     Parameters
@@ -40,24 +40,7 @@ class NUTS(eqx.Module):
     target: float = eqx.field(static=True, default=0.8)
     max_tree_depth: int = eqx.field(static=True, default=8)
 
-    def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:
-        """Draw from the posterior.
-
-        Parameters
-        ----------
-        joint : Joint
-        key : jax PRNG key
-        progress : function of (stage, fraction), optional
-
-        Returns
-        -------
-        Sampled
-
-        Raises
-        ------
-        RuntimeError
-            If the model can be solved at none of the starting points.
-        """
+    def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:  # noqa: D102
         report = progress or (lambda stage, fraction: None)
         joint = joint.traced()
         search_key, start_key, run_key = jax.random.split(key, 3)

@@ -1,10 +1,15 @@
-"""What every method returns."""
+"""What every method is asked for, and what it returns."""
 
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
+
+from ..joint import Joint
 
 TRUSTED = 0.7
 
@@ -41,6 +46,31 @@ class Sampled:
     def trusted(self) -> bool:
         """Whether the importance weights can be relied on (k-hat below 0.7); True where none were used."""
         return not self.khat >= TRUSTED
+
+
+class AbstractMethod(eqx.Module):
+    """Frozen settings of one way to infer."""
+
+    @abstractmethod
+    def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:
+        """Draw from the posterior.
+
+        Parameters
+        ----------
+        joint : Joint
+        key : jax PRNG key
+        progress : function of (stage, fraction), optional
+
+        Returns
+        -------
+        Sampled
+            Of a method that estimates it, `stats["log_marginal_likelihood"]` holds the log evidence by chain.
+
+        Raises
+        ------
+        RuntimeError
+            If the model can be solved at none of the starting points, or a method does not reach the posterior.
+        """
 
 
 def generator(key) -> np.random.Generator:

@@ -16,7 +16,7 @@ from ..joint import Joint
 from .importance import densities_at, smooth, systematic
 from .laplace import Approximation, Laplace, approximate
 from .nuts import whitening
-from .sampled import Sampled, generator
+from .sampled import AbstractMethod, Sampled, generator
 
 _TAILS = 5.0
 _WIDER = 1.3
@@ -28,7 +28,7 @@ _MOST_STAGES = 100
 _DISAGREE = 1.0
 
 
-class SMC(eqx.Module):
+class SMC(AbstractMethod):
     """Adaptive tempered sequential Monte Carlo: for posteriors with several modes, and for the evidence.
 
     Particles start in a mixture of the prior and of wide Student-t densities at every mode found, and move to the
@@ -62,25 +62,7 @@ class SMC(eqx.Module):
     leapfrogs: int = eqx.field(static=True, default=5)
     finish: int = eqx.field(static=True, default=2)
 
-    def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:
-        """Draw from the posterior and estimate the log evidence.
-
-        Parameters
-        ----------
-        joint : Joint
-        key : jax PRNG key
-        progress : function of (stage, fraction), optional
-
-        Returns
-        -------
-        Sampled
-            `stats["log_marginal_likelihood"]` holds the log evidence that each run estimates.
-
-        Raises
-        ------
-        RuntimeError
-            If the model can be solved at none of the starting points, or the posterior is not reached in 100 stages.
-        """
+    def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:  # noqa: D102
         report = progress or (lambda stage, fraction: None)
         joint = joint.traced()
         search_key, begin_key, run_key = jax.random.split(key, 3)

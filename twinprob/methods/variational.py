@@ -17,7 +17,7 @@ from numpyro.optim import optax_to_numpyro
 from ..joint import Joint
 from .importance import densities_at, smooth, systematic
 from .modes import Mode, find_modes
-from .sampled import TRUSTED, Sampled, generator
+from .sampled import TRUSTED, AbstractMethod, Sampled, generator
 
 _IMPOSSIBLE = -1e6  # finite, so that one impossible patient among a gradient's draws does not end the optimization
 _MATTERS = 0.01
@@ -26,7 +26,7 @@ _FIRST_RATE = 0.02
 _LAST_RATE = 1e-4
 
 
-class Variational(eqx.Module):
+class Variational(AbstractMethod):
     """A normal density fitted by maximizing the evidence lower bound, corrected and judged by importance resampling.
 
     Works in coordinates whitened by the curvature at the most probable mode, where a standard normal is the first
@@ -56,24 +56,7 @@ class Variational(eqx.Module):
     draws: int = eqx.field(static=True, default=500)
     proposals: int = eqx.field(static=True, default=4000)
 
-    def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:
-        """Draw from the posterior.
-
-        Parameters
-        ----------
-        joint : Joint
-        key : jax PRNG key
-        progress : function of (stage, fraction), optional
-
-        Returns
-        -------
-        Sampled
-
-        Raises
-        ------
-        RuntimeError
-            If the model can be solved at none of the starting points.
-        """
+    def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:  # noqa: D102
         report = progress or (lambda stage, fraction: None)
         joint = joint.traced()
         search_key, fit_key, draw_key = jax.random.split(key, 3)

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..fit import Method, Personal, fit
+from ..fit import Personal, fit
 from ..forecast import forecast
+from ..methods.sampled import AbstractMethod
 from ..model import AbstractModel, nearest
 from ..record import Record
 from ..twin import Twin
@@ -29,7 +30,7 @@ def narrowing(
     variable: str | None = None,
     hours: float = 4.0,
     population: Personal | None = None,
-    method: Method | None = None,
+    method: AbstractMethod | None = None,
 ) -> Figure:
     """Draw belief about a parameter, and the forecast, against the number of measurements seen.
 
