@@ -18,7 +18,7 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 # Top to bottom; a file imports only from rooms that stand before its own. Files of one folder may import each other.
 ROOMS = (
     "display.py", "vocabulary.py", "units.py", "nutrition.py", "labels.py",
-    "process.py", "model.py", "course.py", "inputs.py", "observation.py",
+    "process.py", "model.py", "couple.py", "course.py", "inputs.py", "observation.py",
     "series.py", "record.py", "stay.py",
     "segments.py",
     "models/",

@@ -11,6 +11,7 @@ from .calibrate import Calibration, calibrate
 from .candidate import Candidate, Choice, Future, Threshold
 from .cohort import Cohort, load_cohort
 from .compare import Comparison, compare, log_evidence
+from .couple import Coupled, couple
 from .determination import Determination, Grades
 from .diagnose import Diagnosis, Finding, diagnose
 from .evaluate import Evaluation, evaluate
@@ -62,6 +63,7 @@ __all__ = [
     "Cohort",
     "Comparison",
     "Contaminated",
+    "Coupled",
     "Determination",
     "Diagnosis",
     "Direction",
@@ -101,6 +103,7 @@ __all__ = [
     "Variational",
     "calibrate",
     "compare",
+    "couple",
     "covariate",
     "determined",
     "diagnose",

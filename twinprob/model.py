@@ -29,12 +29,13 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
-    """The declaration of one state, input or output: unit, meaning and, for an output, its default noise."""
+    """The declaration of one state, input or output: unit, meaning, noise, and an input's value where none is given."""
 
     unit: str
     about: str
     noise: Any
     measured: bool
+    default: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,9 +71,22 @@ def parameter(prior: Prior, *, unit: str, source: str, value=None, about: str = 
     return eqx.field(default=value, metadata={"parameter": declaration})
 
 
-def quantity(unit: str, about: str = "", *, noise=None, measured: bool = False) -> Any:
-    """Declare a state, input or output with its unit; `measured` inputs run linearly between their samples."""
-    return dataclasses.field(metadata={"quantity": Quantity(unit, about, noise, measured)})
+def quantity(unit: str, about: str = "", *, noise=None, measured: bool = False, default: float = 0.0) -> Any:
+    """Declare a state, input or output with its unit.
+
+    Parameters
+    ----------
+    unit : str
+    about : str
+        One phrase for tables and figures.
+    noise : Observation, optional
+        How an output is measured where the caller says nothing else.
+    measured : bool
+        Whether an input is a measured signal, which runs linearly between its samples.
+    default : float
+        The value of an input that a record does not name: 0 for what is given to a patient, but room air is 0.21.
+    """
+    return dataclasses.field(metadata={"quantity": Quantity(unit, about, noise, measured, default)})
 
 
 def covariate(unit: str, *, value: float) -> Any:

@@ -129,7 +129,7 @@ def drives(model, inputs: Inputs, measured: Mapping[str, Series], *, weight: flo
 
     Returns
     -------
-    dict from input name to (times, values in the model's unit, linear); an input nobody gave is zero.
+    dict from input name to (times, values in the model's unit, linear); an input nobody gave has its declared default.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def drives(model, inputs: Inputs, measured: Mapping[str, Series], *, weight: flo
             values = convert(values, inputs[name].unit, declared.unit, variable=name, weight=weight)
             collected[name] = (times, np.asarray(values, float), False)
         else:
-            collected[name] = (np.full(1, -np.inf), np.zeros(1), False)
+            collected[name] = (np.full(1, -np.inf), np.full(1, float(declared.default)), False)
     return collected
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpyro.distributions as dist
 import xarray as xr
 
+from .couple import Coupled, couple
 from .course import Course
 from .display import section, table
 from .inputs import Inputs
@@ -216,6 +217,8 @@ def encode(value: Any) -> Any:
     if isinstance(value, eqx.Module):
         cls = type(value)
         fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        if isinstance(value, Coupled):
+            return {"coupled": encode(value.links), "fields": fields}
         return {"class": f"{cls.__module__}:{cls.__qualname__}", "fields": fields}
     if isinstance(value, Mapping):
         return {"mapping": {name: encode(item) for name, item in value.items()}}
@@ -251,6 +254,9 @@ def decode(value: Any, classes: Mapping[str, type]) -> Any:
         low, high = (decode(bound, classes) for bound in value["bounds"])
         within = dist.constraints.greater_than(low) if high is None else dist.constraints.interval(low, high)
         return dist.TransformedDistribution(decode(value["base"], classes), dist.biject_to(within))
+    if "coupled" in value:
+        fields = {name: decode(item, classes) for name, item in value["fields"].items()}
+        return type(couple(*fields["parts"], links=decode(value["coupled"], classes)))(**fields)
     if "class" in value:
         fields = {name: decode(item, classes) for name, item in value["fields"].items()}
         return _class(value["class"], classes)(**fields)

@@ -118,7 +118,7 @@ class Program:
     @cached_property
     def parts(self) -> Split:
         """Which unknowns are what."""
-        return split(self.form.build(np.zeros(sum(int(np.prod(s[0], dtype=int)) for s in self.form.shapes if s))))
+        return split(self.form.build(np.ones(sum(int(np.prod(s[0], dtype=int)) for s in self.form.shapes if s))))
 
 
 def _compiled_once(function):
