@@ -114,8 +114,9 @@ def _remembered(twin: Twin, settings: Filter) -> list[Cloud]:
     kept = twin.group("filter")
     if kept.sizes["particle"] != settings.particles:
         return []
-    times, values, weights = (kept[name].values for name in ("cloud_time", "values", "log_weight"))
-    return [Cloud(float(t), v, w) for t, v, w in zip(times, values, weights, strict=True)]
+    times = kept["cloud_time"].values
+    held = ((kept[f"values_{i}"].values, kept[f"log_weight_{i}"].values) for i in range(len(times)))
+    return [Cloud(float(t), values, weights) for t, (values, weights) in zip(times, held, strict=True)]
 
 
 # ---- the updated twin ----------------------------------------------------------------------------------------------
@@ -176,14 +177,15 @@ def _states(model, states, shape) -> dict[str, Labelled]:
 
 
 def _kept(model, how, clouds: list[Cloud]) -> dict[str, Labelled]:
-    return {
-        "values": Labelled(
-            ("cloud", "particle", "column"), np.stack([c.values for c in clouds]), "", "unconstrained particles"
-        ),
-        "log_weight": Labelled(("cloud", "particle"), np.stack([c.log_weights for c in clouds])),
+    # A variable per cloud: one array of all would copy every cloud at every measurement.
+    found = {
         "cloud_time": Labelled(("cloud",), np.array([c.time for c in clouds]), "min", "time of each cloud"),
         "column_name": Labelled(("column",), np.array(columns(model, how))),
     }
+    for i, cloud in enumerate(clouds):
+        found[f"values_{i}"] = Labelled(("particle", "column"), cloud.values, "", "unconstrained particles")
+        found[f"log_weight_{i}"] = Labelled(("particle",), cloud.log_weights)
+    return found
 
 
 def _observed(twin: Twin, record: Record, how) -> dict[str, xr.Dataset]:
