@@ -31,7 +31,7 @@ from .methods.smc import SMC
 from .methods.variational import Variational
 from .model import AbstractModel, covariate, parameter, quantity
 from .next_measurement import next_measurement
-from .observation import Contaminated, Gaussian, Multiplicative, Observation, StudentT
+from .observation import Contaminated, Gaussian, Multiplicative, Observation, Repeats, StudentT
 from .population import Population, load_population
 from .process import OrnsteinUhlenbeck, RandomWalk
 from .profiles import Profile, Profiles, profile
@@ -90,6 +90,7 @@ __all__ = [
     "RandomWalk",
     "Ranking",
     "Record",
+    "Repeats",
     "Risk",
     "Scores",
     "Sensitivity",

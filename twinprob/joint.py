@@ -15,8 +15,8 @@ from jaxtyping import Array, Float
 from .model import AbstractModel, nearest, pack
 from .observation import Measured, Observation
 from .record import Record
-from .segments import Segments, bucket, build, drives, knots
-from .simulate import AbstractIntegrator, FixedStep, borders, layout_of, outputs_at, timeline_of
+from .segments import Segments, bucket, build, drives, knots, minutes_per_unit
+from .simulate import AbstractIntegrator, FixedStep, borders, layout_of, outputs_at, slopes_at, timeline_of
 from .units import convert
 
 _IMPOSSIBLE = 1e30
@@ -32,12 +32,14 @@ class Data(eqx.Module):
     limits : (time,) int, -1 below, 0 measured, +1 above
     present : (time,) bool, False for padding
     index : (time,) int, segment border of each measurement
+    widths : (time,) factors on the noise of values that repeat others, or None
     """
 
     values: np.ndarray
     limits: np.ndarray
     present: np.ndarray
     index: np.ndarray
+    widths: np.ndarray | None = None
 
 
 class Joint(eqx.Module):
@@ -168,22 +170,30 @@ class Joint(eqx.Module):
         )
         return states, (solved > 0) & possible & jnp.all(jnp.isfinite(first)), rows
 
-    def outputs(self, states, rows, index):
-        """Return the noise-free outputs at segment borders, leaves of shape (time,)."""
+    def outputs(self, states, rows, index, at=outputs_at):
+        """Return the noise-free outputs at segment borders, or with `slopes_at` their slopes; leaves (time,)."""
         unknowns = self.model.unknowns()
         local = rows[jnp.maximum(index - 1, 0)]
 
         def one(row, i):
             patient = self.model.install(unknowns, row)
-            return jax.tree.map(lambda x: x[0], outputs_at(patient, states[i][None], i[None], self.segments))
+            return jax.tree.map(lambda x: x[0], at(patient, states[i][None], i[None], self.segments))
 
         return jax.vmap(one)(local, jnp.asarray(index))
 
     def means(self, values: Mapping[str, Any]) -> tuple[dict[str, Array], Array]:
         """Return the noise-free output at each measurement by output name, and whether the solve succeeded."""
         states, solved, rows = self.states(self.paths(values))
+        return self.at_measurements(states, rows), solved
+
+    def at_measurements(self, states, rows) -> dict[str, Array]:
+        """Return the noise-free output at each measurement by output name, and `slope_of(name)` where clocks err."""
         means = {name: getattr(self.outputs(states, rows, data.index), name) for name, data in self.data.items()}
-        return means, solved
+        for name, data in self.data.items():
+            if self.observations[name].clock:
+                unit = minutes_per_unit(self.model)
+                means[slope_of(name)] = getattr(self.outputs(states, rows, data.index, slopes_at), name) / unit
+        return means
 
     def measured(self, means: Mapping[str, Array], values: Mapping[str, Any]) -> dict[str, Measured]:
         """Return the distribution of each output's measurements around the given means."""
@@ -191,6 +201,7 @@ class Joint(eqx.Module):
         for name, data in self.data.items():
             observation = self.observations[name]
             observation = observation.sized({f: values[f"{name}_{f}"] for f in observation.noise.unknowns()})
+            observation = observation.blurred(data.widths, means.get(slope_of(name)))
             distributions[name] = Measured(observation, means[name], data.limits, data.present)
         return distributions
 
@@ -306,6 +317,11 @@ def joint(
     return Joint(model, segments, data, how, FixedStep() if integrator is None else integrator, sizes)
 
 
+def slope_of(name: str) -> str:
+    """Return where the slope of an output (per min) stands among the means."""
+    return f"slope of {name}"
+
+
 def _real(bijector) -> bool:
     """Whether values and positions are the same: only then may a position be large."""
     return isinstance(bijector, dist.transforms.IdentityTransform)
@@ -326,9 +342,11 @@ def _data(series, name, unit, observation, index) -> Data:
     limits = np.asarray(series.limits)
     limits = np.where(values <= observation.lower, -1, np.where(values >= observation.upper, 1, limits)).astype(np.int8)
     pad = bucket(len(values)) - len(values)
+    widths = None if observation.repeats is None else observation.repeats.widths(series.times)
     return Data(
         values=np.pad(np.clip(values, observation.lower, observation.upper), (0, pad), mode="edge"),
         limits=np.pad(limits, (0, pad)),
         present=np.pad(np.ones(len(values), bool), (0, pad)),
         index=np.pad(index, (0, pad), mode="edge").astype(np.int32),
+        widths=None if widths is None else np.pad(widths, (0, pad), mode="edge"),
     )

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from .joint import Joint
+from .joint import Joint, slope_of
 from .methods.climb import split
 from .methods.modes import climb_from
 from .model import AbstractModel, nearest
@@ -112,7 +112,7 @@ def _slopes(density: Joint, position, index):
         values = density.constrain(q)
         parameters = density.paths(values)
         states, solved, rows = density.states(parameters)
-        means = {name: getattr(density.outputs(states, rows, d.index), name) for name, d in density.data.items()}
+        means = density.at_measurements(states, rows)
         ahead = density.outputs(states, rows, index)
         future = {name: getattr(ahead, name) for name in density.model.quantities(density.model.Output)}
         inner = {}
@@ -144,13 +144,17 @@ def _weights(density: Joint, position, means, censored: bool):
 
         bare = dataclasses.replace(observation.noise, **dict.fromkeys(fields, 1.0))
         each = jax.tree.map(lambda x: 0 if np.ndim(x) else None, bare)
-        one = eqx.filter_vmap(
-            lambda noise, mean, value, limit, o=observation, s=sized, p=point: _weight(
-                o, s, noise, p, mean, value, limit, censored
-            ),
-            in_axes=(each, 0, 0, 0),
+        blur = (data.widths, means.get(slope_of(name)))
+
+        def one(noise, mean, value, limit, blur, o=observation, s=sized, p=point):
+            def blurred(noise, inner):
+                return dataclasses.replace(o, noise=s(noise, inner)).blurred(*blur).noise
+
+            return _weight(o, blurred, noise, p, mean, value, limit, censored)
+
+        found[name] = eqx.filter_vmap(one, in_axes=(each, 0, 0, 0, jax.tree.map(lambda x: 0, blur)))(
+            bare, means[name], jnp.asarray(data.values), jnp.asarray(data.limits), blur
         )
-        found[name] = one(bare, means[name], jnp.asarray(data.values), jnp.asarray(data.limits))
     return found
 
 

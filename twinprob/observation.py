@@ -31,6 +31,10 @@ class AbstractNoise(eqx.Module):
         below = jnp.clip(self.distribution(mean).cdf(value), _TINY, 1.0)
         return jnp.log(below) if side < 0 else jnp.log(jnp.clip(1.0 - below, _TINY, 1.0))
 
+    def blurred(self, factor, extra):
+        """Return this noise `factor` times wider, with an independent error of standard deviation `extra` added."""
+        raise NotImplementedError
+
     def padded(self, count: int, length: int):
         """Return this noise with fields given for each of `count` measurements padded to `length`."""
 
@@ -64,6 +68,10 @@ class Gaussian(AbstractNoise):
     def scale(self, mean):
         """Return the standard deviation of a measurement, in the output's unit."""
         return jnp.sqrt(jnp.asarray(self.additive) ** 2 + (self.relative * mean) ** 2 + 1e-24)
+
+    def blurred(self, factor, extra):  # noqa: D102
+        additive = jnp.sqrt((factor * self.additive) ** 2 + extra**2 + 1e-24)
+        return dataclasses.replace(self, additive=additive, relative=factor * self.relative)  # type: ignore[arg-type]
 
     def distribution(self, mean):  # noqa: D102
         return dist.Normal(mean, self.scale(mean))
@@ -103,8 +111,55 @@ class Multiplicative(AbstractNoise):
 
     sd: float
 
+    def blurred(self, factor, extra):  # noqa: D102
+        return dataclasses.replace(self, sd=factor * self.sd)
+
     def distribution(self, mean):  # noqa: D102
         return dist.LogNormal(jnp.log(jnp.maximum(mean, _TINY)), self.sd)
+
+
+class Repeats(eqx.Module):
+    """Draws that repeat one another: values soon after each other share part of their error.
+
+    Each of n such values then counts as if its noise were sqrt(1 + (n - 1) correlation) times wider, so that together
+    they say about the output between them what n equally correlated readings say of their common mean.
+
+    Parameters
+    ----------
+    within : float, min
+        Values that follow the one before by no more than this are repeats.
+    correlation : float
+        Of their errors, from 0 (independent) to below 1 (the same error every time).
+    """
+
+    within: float = eqx.field(static=True)
+    correlation: float = eqx.field(static=True)
+
+    def __check_init__(self):
+        """Refuse a correlation that no errors have."""
+        if not (self.within >= 0 and 0.0 <= self.correlation < 1.0):
+            raise ValueError(
+                f"Repeats need `within` of at least 0 min and a `correlation` from 0 to below 1, but within = "
+                f"{self.within}, correlation = {self.correlation}."
+            )
+
+    def widths(self, times: np.ndarray) -> np.ndarray:
+        """Return the factor on each value's noise, (time,), for sorted times in minutes."""
+        group = np.cumsum(np.append(True, np.diff(times) > self.within)[: len(times)]) - 1
+        sizes = np.bincount(group, minlength=1)[group] if len(times) else np.zeros(0)
+        return np.sqrt(1.0 + (sizes - 1.0) * self.correlation)
+
+    def widths_in_turn(self, times: np.ndarray) -> np.ndarray:
+        """Return factors for values taken one by one: each adds what the ones before it have not said yet.
+
+        After n values of a group the information is the same as with `widths`, and none looks ahead.
+        """
+        start = np.append(True, np.diff(times) > self.within)[: len(times)]
+        place = np.arange(len(times))
+        turn = place - np.maximum.accumulate(np.where(start, place, 0))  # 0 for the first of a group
+        share = self.correlation
+        later = (1.0 + turn * share) * (1.0 + (turn - 1.0) * share) / (1.0 - share)
+        return np.sqrt(np.where(turn > 0, later, 1.0))
 
 
 class Observation(eqx.Module):
@@ -116,16 +171,42 @@ class Observation(eqx.Module):
         Distribution around the noise-free output, in the output's unit.
     lower, upper : float, optional
         Detection limits in the output's unit; a value at or beyond one is known only to lie there.
+    clock : float, min, optional
+        Standard deviation of the charted times around the true ones. A value counts less the faster the output moves:
+        to first order its noise grows by clock times the output's slope. Not with `Multiplicative` noise.
+    repeats : Repeats, optional
+        Values drawn soon after each other share part of their error.
     """
 
     noise: AbstractNoise
     lower: float = eqx.field(static=True, default=-math.inf)
     upper: float = eqx.field(static=True, default=math.inf)
+    clock: float = eqx.field(static=True, default=0.0)
+    repeats: Repeats | None = None
 
     def __check_init__(self):
-        """Refuse limits in the wrong order."""
+        """Refuse limits in the wrong order, and a clock that no noise can hold."""
         if not self.lower < self.upper:
             raise ValueError(f"Detection limit `lower` = {self.lower} must be below `upper` = {self.upper}.")
+        if not 0.0 <= self.clock < math.inf:
+            raise ValueError(f"`clock` must be a standard deviation in minutes, at least 0, but is {self.clock}.")
+        if self.clock and isinstance(self.noise, Multiplicative):
+            raise ValueError("`clock` needs noise in the output's unit: use `Gaussian`, `StudentT` or `Contaminated`.")
+
+    def blurred(self, width, slope) -> "Observation":
+        """Return how values are measured whose noise is `width` times wider, while the output moves by `slope` per min.
+
+        Parameters
+        ----------
+        width : (time,) or None
+            From `repeats`.
+        slope : (time,) or None
+            In the output's unit per minute.
+        """
+        if width is None and slope is None:
+            return self
+        extra = 0.0 if slope is None else self.clock * slope
+        return dataclasses.replace(self, noise=self.noise.blurred(1.0 if width is None else width, extra))
 
     def sized(self, sizes: Mapping[str, Any]) -> "Observation":
         """Return how the output is measured with these values in place of fields of its noise."""

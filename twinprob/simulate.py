@@ -321,6 +321,26 @@ def outputs_at(model, states, index, segments):
     return jax.vmap(lambda y, u: model.output(model.State(*y), model.Input(*u)))(states, inputs)
 
 
+def outputs_move(model, state, level, moving, time):
+    """Return how fast one patient's outputs move while its inputs are at `level` (input,) and move by `moving`."""
+    change = pack(model.vector_field(time, model.State(*state), model.Input(*level)))
+    return jax.jvp(lambda y, u: model.output(model.State(*y), model.Input(*u)), (state, level), (change, moving))[1]
+
+
+def slopes_at(model, states, index, segments):
+    """Return how fast the outputs move at segment borders, per time unit of the model, under the inputs before each."""
+    row = jnp.maximum(index - 1, 0)
+    start, length, level, slope = (
+        jnp.asarray(x)[row] for x in (segments.start, segments.length, segments.level, segments.slope)
+    )
+    passed = jnp.where(index > 0, length, 0.0)
+
+    at = level + slope * passed[:, None]
+    return jax.vmap(lambda y, u, moving, time: outputs_move(model, y, u, moving, time))(
+        states, at, slope, start + passed
+    )
+
+
 def _possible(model):
     """Replace parameter values that no patient has by safe ones, and say whether there were any."""
     names = tuple(model.parameters())

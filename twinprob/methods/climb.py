@@ -68,9 +68,11 @@ def quadratic(joint: Joint, position):
     curvature = jnp.diag(jnp.clip(-prior_bend, 0.0) - _noise_bend(joint, likelihood, means, position))
     measured = joint.measured(means, joint.constrain(position))
     for name, slope in jacobian.items():
+        gradient = gradient + slope.T @ by_mean[name]
+        if name not in measured:
+            continue  # slopes widen the noise; like Gauss–Newton's other second-order terms, their bend is left out
         variance = measured[name].observation.noise.distribution(means[name]).variance
         weights = jnp.where(bend[name] < 0, -bend[name], jnp.where(by_mean[name] == 0, 0.0, 1.0 / variance))
-        gradient = gradient + slope.T @ by_mean[name]
         curvature = curvature + (slope * weights[:, None]).T @ slope
     total = prior + value
     fine = solved & jnp.isfinite(total) & jnp.all(jnp.isfinite(gradient)) & jnp.all(jnp.isfinite(curvature))

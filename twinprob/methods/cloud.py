@@ -11,7 +11,7 @@ import numpyro.distributions as dist
 from ..course import Course
 from ..inputs import Inputs
 from ..model import AbstractModel
-from ..observation import Observation
+from ..observation import Observation, Repeats
 from ..record import Record
 from ..segments import build, drives, knots, minutes_per_unit
 from ..simulate import Layout
@@ -154,6 +154,7 @@ def rows_of(model: AbstractModel, record: Record, how, begin: float) -> tuple[Ro
     kick = np.diff(np.concatenate([np.reshape(earlier, (1, -1)).astype(int), knot]), axis=0) > 0
     ends = np.cumsum(pieces)
     values, limits, present = (np.zeros((len(source), len(names)), t) for t in (float, np.int32, bool))
+    widths = np.ones(values.shape)
     for i, name in enumerate(names):
         if name in seen:
             series = seen[name]
@@ -162,8 +163,15 @@ def rows_of(model: AbstractModel, record: Record, how, begin: float) -> tuple[Ro
             lower, upper = how[name].lower, how[name].upper
             limits[at, i] = np.where(value <= lower, -1, np.where(value >= upper, 1, series.limits))
             values[at, i], present[at, i] = np.clip(value, lower, upper), True
+            if how[name].repeats is not None:
+                widths[at, i] = _widths(how[name].repeats, record.observations[name].times, begin)
     layout = Layout(segments.level.shape[1], segments.linear, substeps, model.unknowns())
-    return Rows(timeline, kick, values, limits, present), layout
+    return Rows(timeline, kick, values, limits, present, widths), layout
+
+
+def _widths(repeats: Repeats, times, begin: float) -> np.ndarray:
+    """Return the factors on the noise of the values after `begin`; those before it may be what they repeat."""
+    return repeats.widths_in_turn(times)[times > begin]
 
 
 def _since(series, begin: float):

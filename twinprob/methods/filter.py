@@ -11,7 +11,8 @@ from jax.scipy.special import logsumexp
 
 from ..model import AbstractModel
 from ..observation import Observation
-from ..simulate import Layout, flow
+from ..segments import minutes_per_unit
+from ..simulate import Layout, flow, outputs_move
 
 _FLOOR = 0.1
 _MOST_STAGES = 12
@@ -62,6 +63,7 @@ class Rows(NamedTuple):
     timeline : (row, column) start, length, inputs and, where inputs run linearly, slopes
     kick : (row, varying) bool, whether a varying parameter takes its next knot at the row's start
     values, limits, present : (row, output) measurements in the output's unit, their side, and whether there are any
+    widths : (row, output) factors on the noise of measurements that repeat others
     """
 
     timeline: Any
@@ -69,6 +71,7 @@ class Rows(NamedTuple):
     values: Any
     limits: Any
     present: Any
+    widths: Any
 
 
 class Heard(NamedTuple):
@@ -205,19 +208,36 @@ def _outputs(model, observations, layout, row, values):
     return jax.vmap(at)(values[:, -size:], _unknowns(model, observations, values))
 
 
-def _sized(observation: Observation, output: str, named) -> Observation:
-    """Return how an output is measured with the noise sizes of one particle."""
-    return observation.sized({field: named[f"{output}_{field}"] for field in observation.noise.unknowns()})
+def _slopes(model, observations, layout, row, values):
+    """Return how fast every particle's outputs move at the end of a row (per min), where an observation asks."""
+    if not any(observation.clock for observation in observations.values()):
+        return {}
+    size, inputs, unit = len(model.quantities(model.State)), layout.inputs, minutes_per_unit(model)
+    level, moving = row.timeline[2 : 2 + inputs], jnp.zeros(inputs)
+    if layout.linear:
+        moving = row.timeline[2 + inputs :]
+        level = level + moving * row.timeline[1]
+
+    end, installed = row.timeline[0] + row.timeline[1], model.unknowns()
+    one = lambda state, own: outputs_move(model.install(installed, own), state, level, moving, end)  # noqa: E731
+    found = jax.vmap(one)(values[:, -size:], _unknowns(model, observations, values))
+    return {name: getattr(found, name) / unit for name, o in observations.items() if o.clock}
+
+
+def _sized(observation: Observation, output: str, named, row, place: int, slopes) -> Observation:
+    """Return how a row's measurement of an output is made, with the noise sizes of one particle."""
+    sized = observation.sized({field: named[f"{output}_{field}"] for field in observation.noise.unknowns()})
+    return sized.blurred(row.widths[place] if observation.repeats else None, slopes.get(output))
 
 
 def _log_likelihood(model, observations, layout, row, values):
     """Return the log density of a row's measurements for every particle, shape (particle,)."""
 
-    def one(outputs, named):
+    def one(outputs, named, slopes):
         total = jnp.zeros(())
         for i, (name, observation) in enumerate(observations.items()):
             how, mean, value, limit = (
-                _sized(observation, name, named),
+                _sized(observation, name, named, row, i, slopes),
                 getattr(outputs, name),
                 row.values[i],
                 row.limits[i],
@@ -232,20 +252,25 @@ def _log_likelihood(model, observations, layout, row, values):
         return jnp.where(jnp.isfinite(total), total, -jnp.inf)
 
     outputs = _outputs(model, observations, layout, row, values)
-    return jax.vmap(one)(outputs, constrained(model, observations, values))
+    slopes = _slopes(model, observations, layout, row, values)
+    return jax.vmap(one)(outputs, constrained(model, observations, values), slopes)
 
 
 def _tail(model, observations, layout, row, values, weights):
     """Return the smallest two-sided predictive tail probability of a row's measurements."""
     outputs, named = _outputs(model, observations, layout, row, values), constrained(model, observations, values)
+    slopes = _slopes(model, observations, layout, row, values)
     share, smallest = jnp.exp(_normalized(weights)), jnp.ones(())
     for i, (name, observation) in enumerate(observations.items()):
 
-        def beyond(mean, own, side, name=name, observation=observation, i=i):
-            return jnp.exp(_sized(observation, name, own).noise.log_survival(row.values[i], mean, side))
+        def beyond(mean, own, moving, side, name=name, observation=observation, i=i):
+            how = _sized(observation, name, own, row, i, moving)
+            return jnp.exp(how.noise.log_survival(row.values[i], mean, side))
 
         below, above = (
-            share @ jax.vmap(lambda m, own, s=s: beyond(m, own, s))(getattr(outputs, name), named) for s in (-1, 1)
+            share
+            @ jax.vmap(lambda m, own, moving, s=s: beyond(m, own, moving, s))(getattr(outputs, name), named, slopes)
+            for s in (-1, 1)
         )
         # A value beyond a limit says only this: the probability of its own side is what may surprise.
         tail = jnp.where(row.limits[i] == 0, 2 * jnp.minimum(below, above), jnp.where(row.limits[i] < 0, below, above))
