@@ -3,6 +3,7 @@
 Layers under superimposed pressure, opening pressures spread within each, closing below opening, units that stiffen,
 and opening that takes time once the pressure is reached. After Hickling (1998) and Bates and Irvin (2002), from
 memory; every number is a setting. Plain NumPy, a loop over time: nothing here is shared with `twinprob`.
+`staircase` is one lung, `staircases` many at once, for cohorts.
 """
 
 from dataclasses import dataclass
@@ -97,3 +98,68 @@ def staircase(number: int, base: float, tidal: float, steps: int = 6) -> list[di
         lung.step(35.0, 2.0)
     lung.settle(base, tidal)
     return [lung.settle(base + 2.0 * k, tidal) for k in range(steps + 1)]
+
+
+class Lungs:
+    """Many lungs at once, arrays (lung, unit); units of a layer share what presses on them."""
+
+    def __init__(self, numbers):
+        """Draw the lungs of these numbers, closed."""
+        drawn = [MultiUnitLung.draw(number) for number in numbers]
+        self.superimposed = np.array([lung.superimposed[::UNITS] for lung in drawn])
+        self.opening = np.array([lung.opening for lung in drawn])
+        self.closing = np.array([lung.closing for lung in drawn])
+        self.volume = np.array([lung.volume[0] for lung in drawn])
+        self.fullness = np.array([[lung.fullness] for lung in drawn])
+        self.speed = np.array([[lung.speed] for lung in drawn])
+        self.resistance = np.array([lung.resistance for lung in drawn])
+        self.progress = np.zeros_like(self.opening)
+        self.open = np.zeros_like(self.superimposed)
+
+    def held(self, pressure: np.ndarray) -> np.ndarray:
+        """Volumes at a pressure each, with the units that are open now."""
+        inside = np.maximum(pressure[:, None] - self.superimposed, 0.0)
+        return self.volume * np.sum(self.open * -np.expm1(-inside / self.fullness), axis=1)
+
+    def pressure_at(self, volume: np.ndarray) -> np.ndarray:
+        """The pressures at which the open units hold a volume each."""
+        low, high = np.zeros_like(volume), np.full_like(volume, 120.0)
+        for _ in range(34):
+            middle = 0.5 * (low + high)
+            below = self.held(middle) < volume
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return 0.5 * (low + high)
+
+    def step(self, pressure: np.ndarray, seconds) -> None:
+        """Open and close units as `MultiUnitLung.step` does."""
+        above, below = pressure[:, None] - self.opening, self.closing - pressure[:, None]
+        change = np.where(above > 0, self.speed * above, np.where(below > 0, -4.0 * self.speed * below, 0.0))
+        self.progress = np.clip(self.progress + change * np.reshape(seconds, (-1, 1)), 0.0, 1.0)
+        self.open = (self.progress >= 1.0).reshape(*self.superimposed.shape, UNITS).sum(axis=2)
+
+    def breathe(self, peep, tidal, *, flow=0.6, rate=20.0, steps=12) -> dict:
+        """One volume-controlled breath of each lung, as `MultiUnitLung.breathe`."""
+        kept, duration, half = self.held(peep), tidal / flow, peep
+        for k in range(1, steps + 1):
+            self.step(self.pressure_at(kept + tidal * k / steps), duration / steps)
+            if k == steps // 2:
+                half = self.pressure_at(kept + 0.5 * tidal)
+        plateau = self.pressure_at(kept + tidal)
+        self.step(peep, 60.0 / rate - duration)
+        peak = plateau + self.resistance * flow
+        return {"plateau": plateau, "peak": peak, "half": half, "end_expiratory_volume": self.held(peep)}
+
+    def settle(self, peep, tidal, breaths: int = 25) -> dict:
+        """Breathe until it hardly changes, and return the means of the last five breaths."""
+        seen = [self.breathe(peep, tidal) for _ in range(breaths)]
+        return {name: np.mean([breath[name] for breath in seen[-5:]], axis=0) for name in seen[0]}
+
+
+def staircases(numbers, bases: np.ndarray, tidals: np.ndarray, steps: int = 6) -> dict[str, np.ndarray]:
+    """Return what `staircase` returns for each lung, as arrays (lung, level)."""
+    lungs = Lungs(numbers)
+    for _ in range(20):
+        lungs.step(np.full(len(bases), 35.0), 2.0)
+    lungs.settle(bases, tidals)
+    levels = [lungs.settle(bases + 2.0 * k, tidals) for k in range(steps + 1)]
+    return {name: np.stack([level[name] for level in levels], axis=1) for name in levels[0]}

@@ -94,7 +94,8 @@ def test_the_steady_states_name_secretions_that_exist():
 
 def test_an_unknown_example_lists_the_known_ones():
     with pytest.raises(
-        ValueError, match=r"no example 'fsight'; did you mean `fsigt`\? .*fsigt, icu_glucose, reference"
+        ValueError,
+        match=r"no example 'fsight'; did you mean `fsigt`\? .*icu_glucose, septic_shock, ventilated_lung, reference",
     ):
         load_example("fsight")
 
@@ -122,3 +123,12 @@ def test_the_data_inside_a_wheel_come_first(monkeypatch, tmp_path):
     (tmp_path / "datasets").mkdir()
     monkeypatch.setattr(examples, "__file__", str(tmp_path / "twinprob" / "examples.py"))
     assert load_example("fsigt").observations["glucose"].values == [5.0]
+
+
+def test_a_ventilated_stay_holds_plateaus_under_settings():
+    stays = load_example("ventilated_lung")
+    assert sorted(stays) == [1, 2, 3, 4]
+    record = load_example("ventilated_lung", stay=1)
+    assert record.observations["plateau_pressure"].unit == "cmH2O"
+    assert not record.inputs["peep"].bolus.any()
+    assert 4.0 <= record.inputs["peep"].at(60.0) <= 20.0

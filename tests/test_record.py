@@ -263,3 +263,9 @@ def test_reading_and_cutting_records_imports_neither_jax_nor_matplotlib():
     )
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=root).returncode == 0
+
+
+def test_a_plateau_below_the_peep_set_then_is_refused_with_its_place():
+    peep = Inputs.infusions("peep", [0.0, 60.0], [60.0, np.inf], [5.0, 12.0], "cmH2O")
+    with pytest.raises(ValueError, match=r"plateau_pressure\[1\] = 8 cmH2O at 90 min is below the PEEP of 12 set"):
+        Record.build({"plateau_pressure": ([30.0, 90.0], [8.0, 8.0], "cmH2O")}, peep)

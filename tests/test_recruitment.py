@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 import twinprob as tp
-from tests.multi_unit_lung import MultiUnitLung, staircase
+from tests.multi_unit_lung import MultiUnitLung, staircase, staircases
 from twinprob.models.respiratory import Recruitment
 
 LUNG = Recruitment(
@@ -107,3 +107,11 @@ def test_the_virtual_lung_has_hysteresis():
 def test_the_staircase_of_the_virtual_lung_recruits():
     kept = [step["end_expiratory_volume"] for step in staircase(1, 6.0, 0.42, 2)]
     assert kept[0] < kept[1] < kept[2]
+
+
+def test_many_virtual_lungs_at_once_are_each_alone():
+    many = staircases([141, 142], np.array([6.0, 10.0]), np.array([0.42, 0.36]), steps=1)
+    for place, (number, base, tidal) in enumerate([(141, 6.0, 0.42), (142, 10.0, 0.36)]):
+        for level, alone in enumerate(staircase(number, base, tidal, steps=1)):
+            for name, value in alone.items():
+                assert many[name][place, level] == pytest.approx(value, abs=1e-6)

@@ -24,9 +24,11 @@ def load_example(name: str, *, stay: int | None = None) -> Any:
     name : str
         "fsigt": a published intravenous glucose tolerance test of one person, one `Record`.
         "icu_glucose": eight synthetic ICU stays, a `Record` by number of the stay.
+        "septic_shock": six synthetic stays under norepinephrine and fluids, a `Record` by number of the stay.
+        "ventilated_lung": four synthetic stays with charted plateau pressures, a `Record` by number of the stay.
         "reference": published and computed tables that tests compare with, a data frame by name.
     stay : int, optional
-        One stay of "icu_glucose".
+        One stay of "icu_glucose", "septic_shock" or "ventilated_lung".
 
     Returns
     -------
@@ -44,13 +46,19 @@ def load_example(name: str, *, stay: int | None = None) -> Any:
     >>> load_example("fsigt").observations["glucose"].unit
     'mg/dL'
     """
-    openers: dict[str, Callable[[Path], Any]] = {"fsigt": _fsigt, "icu_glucose": _stays, "reference": _tables}
+    openers: dict[str, Callable[[Path], Any]] = {
+        "fsigt": _fsigt,
+        "icu_glucose": _stays,
+        "septic_shock": _stays,
+        "ventilated_lung": _stays,
+        "reference": _tables,
+    }
     if name not in openers:
         raise ValueError(f"There is no example {name!r}; {nearest(name, openers)}")
     found = openers[name](_folder() / name)
     if stay is None:
         return found
-    if name != "icu_glucose":
+    if openers[name] is not _stays:
         raise ValueError(f"Example {name!r} has no stays; leave out the argument `stay`.")
     if stay not in found:
         raise ValueError(f"Example {name!r} has no stay {stay}; its stays are {min(found)} to {max(found)}.")

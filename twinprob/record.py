@@ -119,6 +119,7 @@ class Record:
             )
         fixed = {name: check_covariate(name, given, own) for name, given in (covariates or {}).items()}
         _check_inputs(inputs, _weight(fixed), own)
+        _check_plateau(series, inputs)
         first = min(one.times[0] for one in series.values())
         begin = min(0.0, float(first)) if start is None else units.minutes(start)
         record = cls(
@@ -357,6 +358,19 @@ def _check_inputs(inputs: Inputs, weight: float | None, own: tuple[str, ...]) ->
                 f"weight=(80, 'kg')."
             )
         require_plausible_rates(name, course, weight=weight)
+
+
+def _check_plateau(series: Mapping[str, Series], inputs: Inputs) -> None:
+    """Refuse a plateau below the PEEP it was measured at: no breath ends an inspiration below where it began."""
+    if "plateau_pressure" not in series or "peep" not in inputs:
+        return
+    plateau, peep = series["plateau_pressure"], inputs["peep"]
+    set_to = units.convert(peep.at(plateau.times), peep.unit, plateau.unit, variable="peep")
+    for i in np.flatnonzero((plateau.values < set_to) & (plateau.limits == 0))[:1]:
+        raise ValueError(
+            f"plateau_pressure[{i}] = {plateau.values[i]:g} {plateau.unit} at {plateau.times[i]:g} min is below the "
+            f"PEEP of {set_to[i]:g} set then: check both, or leave this plateau out."
+        )
 
 
 def _check_span(record: Record, *, declared: bool) -> None:

@@ -1,5 +1,5 @@
 """The physiological models, one file each, grouped by domain."""
 
-from . import metabolic, respiratory
+from . import cardiovascular, metabolic, respiratory, sepsis
 
-__all__ = ["metabolic", "respiratory"]
+__all__ = ["cardiovascular", "metabolic", "respiratory", "sepsis"]

@@ -1,5 +1,6 @@
 """Pictures, one file a subject. The only folder that draws."""
 
+from .circulation import guyton, pressure_volume
 from .identifiability import contraction_against_shift, eigen_spectrum, profile_grid
 from .narrowing import narrowing
 from .next_measurement import next_measurement
@@ -7,23 +8,29 @@ from .recovery import recovery
 from .sensitivity import sensitivity_over_time
 from .sheet import Picture, backend, png
 from .twin import fan, path, prior_posterior
-from .ventilation import elastance, loops, strip
+from .vasopressor import dose_response, pressure_fans
+from .ventilation import elastance, loops, settings_fan, strip
 
 __all__ = [
     "Picture",
     "backend",
     "contraction_against_shift",
+    "dose_response",
     "eigen_spectrum",
     "elastance",
     "fan",
+    "guyton",
     "loops",
     "narrowing",
     "next_measurement",
     "path",
     "png",
+    "pressure_fans",
+    "pressure_volume",
     "prior_posterior",
     "profile_grid",
     "recovery",
     "sensitivity_over_time",
+    "settings_fan",
     "strip",
 ]

@@ -1,12 +1,15 @@
 """What a ventilator person looks at: loops, strips, and elastance from breath to breath."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..forecast import Forecast
 from ..methods.breaths import BreathFit, Tracking, estimate
 from ..models.respiratory.breaths import Breath, Breaths
-from .sheet import BLUE, GRAY, INPUT_COLORS, NOTE, Picture, sheet
+from ..models.respiratory.limits import LIMITS, Limit
+from ..risk import risk
+from .sheet import BLUE, GRAY, INPUT_COLORS, NOTE, Picture, band, flat_draws, sheet
 
 _FLAGGED = INPUT_COLORS[0]
 
@@ -101,6 +104,50 @@ def elastance(history: Sequence[Tracking]) -> Picture:
     axis.set_ylim(0.0, 1.3 * float(np.quantile(np.append(values, high), 0.98)))
     axis.legend(frameon=False, fontsize=8.5)
     axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def settings_fan(ahead: Mapping[str, Forecast], *, limits: Sequence[Limit] = LIMITS) -> Picture:
+    """Draw what each candidate setting would do: a row per limited output, a column per candidate.
+
+    Parameters
+    ----------
+    ahead : mapping of str to Forecast
+        By the words that name the setting; from the same twin and key.
+    limits : sequence of Limit
+        Those whose output the forecasts have are drawn as lines; over each panel stands the probability of crossing.
+
+    Returns
+    -------
+    Picture
+        Bands are of the noise-free output.
+
+    Raises
+    ------
+    ValueError
+        If there is no forecast, or no limit names an output of all of them.
+    """
+    if not ahead:
+        raise ValueError("Argument `ahead` must hold at least one forecast.")
+    outputs = [one.group("predicted_outputs") for one in ahead.values()]
+    drawn = [limit for limit in limits if all(limit.event.split()[0] in group for group in outputs)]
+    if not drawn:
+        names = ", ".join(limit.event.split()[0] for limit in limits)
+        raise ValueError(f"No forecast has any of the limited outputs: {names}.")
+    words = f"Bands: 50, 80 and 95 % of the output, without noise of measurement. Orange: the limit. {NOTE}"
+    figure, grid = sheet(2.1 * len(drawn), words, len(drawn), len(ahead), sharey="row", sharex=True)
+    for axes, limit in zip(grid, drawn, strict=True):
+        name, _, number, unit = limit.event.split()
+        for axis, (title, one), group in zip(axes, ahead.items(), outputs, strict=True):
+            band(axis, (one.times - one.now) / 60.0, flat_draws(group, name))
+            axis.axhline(float(number), color=_FLAGGED, lw=1.0, ls=(0, (4, 2)))
+            crossed = f"P({limit.event.split(maxsplit=1)[1]}) = {risk(one, limit.event).probability:.2f}"
+            axis.set_title(f"{title}\n{crossed}" if limit is drawn[0] else crossed, fontsize=8.5)
+            axis.tick_params(labelsize=8.5)
+            axis.spines[["top", "right"]].set_visible(False)
+        axes[0].set_ylabel(f"{name.replace('_', ' ')}\n({unit})", fontsize=8.5)
+    for axis in grid[-1]:
+        axis.set_xlabel("hours from now")
     return figure
 
 

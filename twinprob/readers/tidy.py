@@ -250,7 +250,8 @@ def _input(row: dict[str, Any], clock: Callable[[Any], float], duration: float, 
         units.check(unit, like=units.VOCABULARY[name].unit if name in units.VOCABULARY else "U/h", variable=name)
     if "end" in row:
         length = clock(row["end"]) - clock(begin)
-        if units.per_time(str(unit)):
+        setting = name in units.VOCABULARY and not units.per_time(units.VOCABULARY[name].unit)  # PEEP, not a dose
+        if setting or units.per_time(str(unit)):
             bolus = str(row.get("bolus", False)).strip().lower() in ("true", "1", "1.0", "yes")
             return Inputs.infusions(name, clock(begin), clock(row["end"]), rate, str(unit), bolus=bolus, own=own)
         return Inputs.bolus(name, clock(begin), rate, str(unit), duration=length, own=own)

@@ -1,0 +1,150 @@
+"""The bedside circulation against its own definitions, its limits, and the directions a circulation is known to go."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+from scipy.optimize import brentq
+
+import twinprob as tp
+from tests.circulation import level
+from twinprob.models.cardiovascular import Preload
+
+PATIENT = Preload()
+
+
+def at(patient=PATIENT, activity=0.0, **given):
+    """The outputs at one instant, the inputs not given at their defaults."""
+    inputs = {name: declared.default for name, declared in patient.quantities(patient.Input).items()} | given
+    state = patient.State(jnp.asarray(activity))
+    return patient.output(state, patient.Input(**{name: jnp.asarray(value, float) for name, value in inputs.items()}))
+
+
+@pytest.mark.parametrize("driving", [0.5, 5.0, 14.0, 60.0])
+@pytest.mark.parametrize("half", [0.5, 5.0, 40.0])
+def test_venous_return_meets_the_heart_where_a_search_in_scipy_finds_it(driving, half):
+    patient = PATIENT.fix(half_filling=half)
+
+    def excess(P):
+        return (driving - P) / 1.2 - 75.0 * 130.0 * P / (P + half) / 1000.0
+
+    smooth = 0.5 * (driving + np.sqrt(driving**2 + 0.01))
+    found = patient.meet(driving, 75.0)
+    assert float(found.filling) == pytest.approx(brentq(excess, 0.0, driving), abs=1.1 * (smooth - driving))
+    assert float(found.cardiac_output) == pytest.approx(float(found.stroke_volume) * 0.075)
+
+
+def test_an_empty_circulation_has_a_solution_with_a_gradient():
+    value, slope = jax.value_and_grad(lambda d: PATIENT.meet(d, 75.0).cardiac_output)(-50.0)
+    assert 0.0 <= float(value) < 0.01
+    assert np.isfinite(float(slope))
+
+
+def test_pressures_are_those_of_the_definitions():
+    shown = at(volume_change=100.0)
+    mean = (1100.0 + 100.0) / 80.0
+    assert float(shown.central_venous_pressure) == pytest.approx(mean - 1.2 * float(shown.cardiac_output), rel=1e-3)
+    expected = float(shown.central_venous_pressure) + 14.0 * float(shown.cardiac_output)
+    assert float(shown.mean_arterial_pressure) == pytest.approx(expected)
+    pulse = float(shown.systolic_pressure - shown.diastolic_pressure)
+    assert pulse == pytest.approx(0.8 * float(shown.stroke_volume))
+
+
+def test_stroke_volume_never_exceeds_where_the_curve_ends():
+    assert float(at(volume_change=1e6).stroke_volume) == pytest.approx(130.0, rel=2e-3)
+    assert float(at(volume_change=1e6).stroke_volume) < 130.0
+
+
+def test_the_fuller_patient_responds_less():
+    def response(before):
+        return float(at(volume_change=before + 250.0).stroke_volume / at(volume_change=before).stroke_volume - 1.0)
+
+    responses = [response(v) for v in (-400.0, 0.0, 800.0, 2500.0)]
+    assert responses == sorted(responses, reverse=True)
+    assert responses[0] > 0.10 > 0.03 > responses[-1] > 0.0
+
+
+def test_unstressed_volume_takes_away_what_fluid_gives():
+    moved, none = at(volume_change=300.0, unstressed_change=300.0), at()
+    assert float(moved.stroke_volume) == pytest.approx(float(none.stroke_volume), rel=1e-12)
+
+
+def test_resistance_raises_pressure_and_not_flow():
+    tight, loose = at(resistance_factor=1.5), at()
+    assert float(tight.cardiac_output) == pytest.approx(float(loose.cardiac_output))
+    raised = float(tight.mean_arterial_pressure - tight.central_venous_pressure)
+    assert raised == pytest.approx(1.5 * float(loose.mean_arterial_pressure - loose.central_venous_pressure))
+
+
+def test_intrathoracic_pressure_lowers_flow_and_raises_central_venous_pressure():
+    high, low = at(intrathoracic_pressure=6.0), at()
+    assert float(high.cardiac_output) < float(low.cardiac_output)
+    assert float(high.central_venous_pressure) > float(low.central_venous_pressure)
+
+
+def test_peep_acts_as_its_transmitted_share():
+    peep = at(peep=10.0)
+    same = at(intrathoracic_pressure=10.0 * 0.73556 * 0.35)
+    assert float(peep.cardiac_output) == pytest.approx(float(same.cardiac_output), rel=1e-9)
+
+
+def test_without_a_breath_only_the_floor_of_variation_is_left():
+    assert float(at().pulse_pressure_variation) == pytest.approx(1.5)
+
+
+def test_variation_is_that_of_the_two_ends_of_the_breath():
+    patient = PATIENT.fix(variation_floor=1e-9, breath_delay=1e-9, yielding_volume=1e9)
+    swing = 0.73556 * 4.0 * 0.6
+    ends = [float(at(patient, intrathoracic_pressure=p).stroke_volume) for p in (0.0, swing)]
+    expected = 200.0 * (ends[0] - ends[1]) / (ends[0] + ends[1])
+    found = at(patient, tidal_volume=0.6, respiratory_rate=12.0).pulse_pressure_variation
+    assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_breath_of_the_yielding_volume_swings_the_pressure_half_as_much_as_in_proportion():
+    yielding, proportional = PATIENT.fix(yielding_volume=0.6), PATIENT.fix(yielding_volume=1e9)
+    whole = at(yielding, tidal_volume=0.6, respiratory_rate=12.0).pulse_pressure_variation
+    half = at(proportional, tidal_volume=0.3, respiratory_rate=12.0).pulse_pressure_variation
+    assert float(whole) == pytest.approx(float(half), rel=1e-6)
+
+
+def test_variation_grows_with_the_breath_and_falls_with_filling():
+    breaths = [float(at(tidal_volume=v, respiratory_rate=10.0).pulse_pressure_variation) for v in (0.3, 0.5, 0.7)]
+    assert breaths == sorted(breaths)
+    full = at(tidal_volume=0.7, respiratory_rate=10.0, volume_change=1500.0)
+    assert float(full.pulse_pressure_variation) < breaths[-1]
+
+
+def test_the_reflex_is_off_unless_asked_for():
+    bled = tp.simulate(PATIENT, level("volume_change", [1.0], [-700.0], "mL"), np.array([0.0, 30.0]))
+    assert float(bled.state.baroreflex[-1]) == 0.0
+
+
+def test_the_reflex_holds_pressure_by_rate_resistance_and_veins():
+    awake = PATIENT.fix(reflex_strength=1.0)
+    bleeding = level("volume_change", [1.0], [-500.0], "mL")
+    with_reflex, without = (tp.simulate(p, bleeding, np.array([0.0, 40.0])).output for p in (awake, PATIENT))
+    lost = [float(o.mean_arterial_pressure[-1] / o.mean_arterial_pressure[0]) for o in (with_reflex, without)]
+    assert lost[0] > lost[1] + 0.1
+    assert float(with_reflex.heart_rate[-1]) > float(with_reflex.heart_rate[0]) + 5.0
+
+
+def test_the_reflex_starts_settled():
+    awake = PATIENT.fix(reflex_strength=1.0, set_pressure=100.0)
+    inputs = awake.Input(*(jnp.asarray(d.default) for d in awake.quantities(awake.Input).values()))
+    slope = awake.vector_field(0.0, awake.initial(inputs), inputs)
+    assert abs(float(slope.baroreflex)) < 1e-9
+
+
+def test_fixed_steps_follow_the_reflex_as_an_adaptive_solver_does():
+    awake = PATIENT.fix(reflex_strength=1.0)
+    run = tp.simulate(awake, level("volume_change", [0.0], [-500.0], "mL"), np.array([-1.0, 0.5, 2.0, 10.0]))
+    given = {name: jnp.asarray(d.default, float) for name, d in awake.quantities(awake.Input).items()}
+    inputs = awake.Input(**given | {"volume_change": jnp.asarray(-500.0)})
+    field = jax.jit(lambda z: awake.vector_field(0.0, awake.State(z), inputs).baroreflex)
+    start = float(run.state.baroreflex[0])
+    oracle = solve_ivp(
+        lambda t, z: [float(field(z[0]))], (0, 10), [start], t_eval=[0.5, 2, 10], method="LSODA", rtol=1e-9, atol=1e-11
+    )
+    np.testing.assert_allclose(np.asarray(run.state.baroreflex)[1:], oracle.y[0], atol=2e-3)
