@@ -83,7 +83,7 @@ class GasExchange(AbstractModel):
     class Input(eqx.Module):
         """What is set or measured elsewhere."""
 
-        inspired_oxygen: Array = quantity("1", "inspired oxygen fraction")
+        inspired_oxygen: Array = quantity("1", "inspired oxygen fraction", default=0.21)
         alveolar_ventilation: Array = quantity("L/min", "alveolar ventilation")
         cardiac_output: Array = quantity("L/min", "cardiac output; zero where not given")
         hemoglobin: Array = quantity("g/dL", "hemoglobin; zero where not given")
