@@ -46,7 +46,7 @@ def measure() -> Result:
     ways = {
         "Laplace": {"method": tp.Laplace(), "replicates": REPLICATES},
         "Filter": {"twin_of": filtered, "replicates": REPLICATES},
-        "NUTS": {"method": tp.NUTS(chains=2, draws=100, warmup=75, starts=2), "replicates": REPLICATES},
+        "NUTS": {"method": tp.NUTS(chains=2, draws=80, warmup=60, starts=2), "replicates": REPLICATES},
     }
     figures, details, holds, total = [], {}, True, 0.0
     for number, (name, settings) in enumerate(ways.items()):
