@@ -22,7 +22,7 @@ demo: $(INSTALLED)
 	$(BIN)/twinprob demo --out out
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(TESTS)
 
 validate: $(INSTALLED)
 	$(BIN)/python -m tests.validation --all

@@ -38,6 +38,9 @@ def forget_programs():
 
 
 def pytest_collection_modifyitems(items):
+    for item in items:  # a module's tests share its fixtures and programs; pages and notebooks have a process each
+        alone = item.path.stem in {"test_docs", "test_notebooks"}
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else item.path.stem))
     gpu_items = [item for item in items if item.get_closest_marker("gpu")]
     if gpu_items and jax.default_backend() == "cpu":
         for item in gpu_items:

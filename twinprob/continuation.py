@@ -185,7 +185,7 @@ class Pinned(eqx.Module):
         """As for `Joint`; the imagined measurement has no name."""
         density = self.joint
         states, solved, rows = density.states(density.paths(values))
-        means = {name: getattr(density.outputs(states, rows, d.index), name) for name, d in density.data.items()}
+        means = density.at_measurements(states, rows)
         return {**means, "": _predicted(density, states, rows, self.output, self.index)[None]}, solved
 
     def log_likelihood(self, values, means):

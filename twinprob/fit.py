@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import xarray as xr
-from jax import lax
 
 from .joint import Joint, joint
 from .labels import Labelled, dataset, tree
 from .methods.laplace import Laplace
 from .methods.nuts import NUTS
+from .methods.pool import patient_of
 from .methods.sampled import AbstractMethod, Sampled
 from .model import AbstractModel, nearest
 from .observation import Observation
@@ -119,7 +119,10 @@ def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, k
     _, describe_key = jax.random.split(key)
     integrator, model = density.integrator, density.model
     shown = joint(model, record, observations=observations, integrator=integrator, times=_grid(record))
-    groups, figures = _groups(shown, record, sampled, key=describe_key)
+    describe_keys = jax.random.split(describe_key, 3)
+    patient = patient_of(density)  # the method's own program, where it has one, draws from the prior too
+    positions = jnp.asarray(patient.program.prior_draws(patient.numbers, describe_keys[1], _PRIOR_DRAWS))
+    groups, figures = _groups(shown, record, sampled, positions, keys=describe_keys)
     provenance = {
         "method": sampled.method,
         "settings": sampled.settings,
@@ -165,16 +168,26 @@ def _checked(model: AbstractModel, record: Record) -> AbstractModel:
 # ---- what the draws say ---------------------------------------------------------------------------------------------
 
 
-@eqx.filter_jit
-def _describe(density: Joint, positions, index, key):
-    """Return everything reported about draws; `positions` has shape (draw, unknown)."""
+def _describe(density: Joint, positions, index, key, shape):
+    """Return everything reported about draws (draw, unknown), leaves of this shape in front: in batches of one size.
 
-    def one(position_and_key):
-        position, key = position_and_key
+    So a posterior of any number of draws, and the prior, share a program.
+    """
+    count = len(positions)
+    keys = jax.random.split(key, count)
+    rows = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1).reshape(-1, _BATCH)
+    parts = [jax.tree.map(np.asarray, _described(density, positions[mine], index, keys[mine])) for mine in rows]
+    return jax.tree.map(lambda *x: np.concatenate(x)[:count].reshape(*shape, *x[0].shape[1:]), *parts)
+
+
+@eqx.filter_jit
+def _described(density: Joint, positions, index, keys):
+
+    def one(position, key):
         values = density.constrain(position)
         parameters = density.paths(values)
         states, solved, rows = density.states(parameters)
-        means = {name: getattr(density.outputs(states, rows, d.index), name) for name, d in density.data.items()}
+        means = density.at_measurements(states, rows)
         measured = density.measured(means, values)
         keys = jax.random.split(key, max(len(measured), 1))
         sites = density.sites()
@@ -190,33 +203,20 @@ def _describe(density: Joint, positions, index, key):
             "log_prior": {name: jnp.sum(sites[name].log_prob(value)) for name, value in values.items()},
         }
 
-    return lax.map(one, (positions, jax.random.split(key, len(positions))), batch_size=_BATCH)
+    return jax.vmap(one)(positions, keys)
 
 
-@eqx.filter_jit
-def _draw_prior(density: Joint, count: int, key):
-    return jax.vmap(density.draw_prior)(jax.random.split(key, count))
-
-
-def _numpy(tree_, shape=None):
-    def convert(x):
-        x = np.asarray(x)
-        return x if shape is None else x.reshape(*shape, *x.shape[1:])
-
-    return jax.tree.map(convert, tree_)
-
-
-def _groups(density: Joint, record: Record, sampled: Sampled, *, key) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
-    posterior_key, prior_key, replicate_key = jax.random.split(key, 3)
+def _groups(
+    density: Joint, record: Record, sampled: Sampled, prior_positions, *, keys
+) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
     shape = sampled.positions.shape[:2]
     borders = _borders(density, record)
     keep = np.unique(np.linspace(0, len(borders) - 1, _TRAJECTORY_TIMES).astype(int))
     # Padded to one of few sizes, which spares most records a program of their own; cut again where it is labeled.
     index = jnp.asarray(np.pad(keep, (0, bucket(len(keep), 16) - len(keep)), mode="edge"))
     flat = jnp.asarray(sampled.positions.reshape(-1, density.size))
-    described = _numpy(_describe(density, flat, index, posterior_key), shape)
-    prior_positions = _draw_prior(density, _PRIOR_DRAWS, prior_key)
-    prior = _numpy(_describe(density, prior_positions, index, replicate_key), (1, _PRIOR_DRAWS))
+    described = _describe(density, flat, index, keys[0], shape)
+    prior = _describe(density, prior_positions, index, keys[2], (1, _PRIOR_DRAWS))
     coords = _coords(density, record, borders[keep])
     groups = {
         "posterior": dataset(_parameters(density, record, described), coords, {}),

@@ -19,7 +19,7 @@ from .record import Record
 from .simulate import AbstractIntegrator, FixedStep
 
 # Fewer starts, proposals and draws than for one patient: draws of ten thousand patients must fit into memory.
-METHOD = Laplace(starts=3, chains=4, draws=100, proposals=1500, nodes=24, tolerance=1e-3)
+METHOD = Laplace(starts=2, chains=4, draws=100, proposals=750, nodes=8, tolerance=1e-3)
 _ABREAST = 8
 
 

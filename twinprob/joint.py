@@ -48,7 +48,7 @@ class Joint(eqx.Module):
     Every unknown is a NumPyro sample site: `<name>` for a parameter; for one that varies, `<name>_start`, the standard
     normal `<name>_innovations` and the deterministic path `<name>`; `<name>_volatility` and `<output>_<field>` for
     volatilities and noise sizes that have priors. Inference works on `position`, all sites concatenated on
-    the unconstrained scale.
+    the unconstrained scale. Outputs of one of the `panels` are measured at the same times: they are found together.
     """
 
     model: AbstractModel
@@ -57,6 +57,7 @@ class Joint(eqx.Module):
     observations: dict[str, Observation]
     integrator: AbstractIntegrator
     knots: tuple[tuple[str, int], ...] = eqx.field(static=True)
+    panels: tuple[tuple[str, ...], ...] = eqx.field(static=True, default=())
 
     # ---- the unknowns -----------------------------------------------------------------------------------------
 
@@ -188,12 +189,21 @@ class Joint(eqx.Module):
 
     def at_measurements(self, states, rows) -> dict[str, Array]:
         """Return the noise-free output at each measurement by output name, and `slope_of(name)` where clocks err."""
-        means = {name: getattr(self.outputs(states, rows, data.index), name) for name, data in self.data.items()}
-        for name, data in self.data.items():
-            if self.observations[name].clock:
-                unit = minutes_per_unit(self.model)
-                means[slope_of(name)] = getattr(self.outputs(states, rows, data.index, slopes_at), name) / unit
-        return means
+        means = self._at_panels(states, rows, outputs_at, tuple(self.data))
+        late = tuple(name for name in self.data if self.observations[name].clock)
+        unit = minutes_per_unit(self.model)
+        slopes = self._at_panels(states, rows, slopes_at, late)
+        return means | {slope_of(name): slope / unit for name, slope in slopes.items()}
+
+    def _at_panels(self, states, rows, at, names) -> dict[str, Array]:
+        """Return what `at` says of these outputs at their measurements, once for all that share their times."""
+        found: dict[str, Array] = {}
+        for panel in self.panels:
+            asked = [name for name in panel if name in names]
+            if asked:
+                seen = self.outputs(states, rows, self.data[panel[0]].index, at)
+                found |= {name: getattr(seen, name) for name in asked}
+        return {name: found[name] for name in names}
 
     def measured(self, means: Mapping[str, Array], values: Mapping[str, Any]) -> dict[str, Measured]:
         """Return the distribution of each output's measurements around the given means."""
@@ -314,7 +324,16 @@ def joint(
         name: dataclasses.replace(o, noise=o.noise.padded(int(data[name].present.sum()), data[name].present.size))
         for name, o in how.items()
     }
-    return Joint(model, segments, data, how, FixedStep() if integrator is None else integrator, sizes)
+    integrator = FixedStep() if integrator is None else integrator
+    return Joint(model, segments, data, how, integrator, sizes, _panels(data))
+
+
+def _panels(data: Mapping[str, Data]) -> tuple[tuple[str, ...], ...]:
+    """Group outputs that are measured at the same times, such as a blood gas."""
+    panels: dict[bytes, list[str]] = {}
+    for name, measured in data.items():
+        panels.setdefault(measured.index.tobytes(), []).append(name)
+    return tuple(tuple(names) for names in panels.values())
 
 
 def slope_of(name: str) -> str:

@@ -193,7 +193,7 @@ def _split(borders, step):
     def pieces(substeps):
         return np.maximum(1, np.ceil(lengths / (step * substeps) - _SAME_TIME)).astype(int)
 
-    # A segment costs about as much as five of the steps inside it (measured on a CPU).
-    substeps = min(_SUBSTEPS, key=lambda k: bucket(int(pieces(k).sum()), 16) * (5 + k))
+    # A segment costs about as much as three of the steps inside it (measured on a CPU, for densities and gradients).
+    substeps = min(_SUBSTEPS, key=lambda k: bucket(int(pieces(k).sum()), 16) * (3 + k))
     parts = [np.linspace(a, b, n + 1)[:-1] for a, b, n in zip(borders[:-1], borders[1:], pieces(substeps), strict=True)]
     return np.concatenate([*parts, borders[-1:]]), substeps

@@ -23,7 +23,7 @@ FIRST, LAST = 6 * 60.0, 48 * 60.0
 HISTORIES = (6, 48, 240)
 REPEATS = 200
 # The reference has more proposals than the default fit, so that its own Monte Carlo error stays small beside the bar.
-REFERENCE = Laplace(proposals=16000)
+REFERENCE = Laplace(proposals=16000, draws=2000)
 
 
 def synthetic_stay(seed: int, hours: float = 48.0, every: float = 120.0) -> Record:

@@ -133,7 +133,7 @@ def approximating(parts: Split, settings: Laplace, *, key, progress=None) -> Gen
         regions.append(Region(max(np.exp(evidence - best_evidence), 0.02), over, paths))
     report("importance sampling", 0.6)
     # A first small round only moves the proposal: its draws are never returned.
-    best = weighted = yield from weigh(regions, parts.path, max(settings.proposals // 4, 500), chance)
+    best = weighted = yield from weigh(regions, parts.path, max(settings.proposals // 4, 250), chance)
     for turn in range(1, max(settings.rounds, 2)):
         regions = [
             refit(region, weighted, weighted.owners == i, parts.path, chance) for i, region in enumerate(regions)

@@ -13,7 +13,7 @@ from .pool import Climb, Climbed, Densities, PriorDraws, answer, ask
 __all__ = ["Mode", "Split", "climb_from", "find_modes", "quadratic", "search", "split", "starting_points"]
 
 _SAME = 1.0
-_SCREENED = 500
+_SCREENED = 100  # prior draws per start, 500 at most
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ def starting_points(parts: Split, count: int, *, key) -> Generator[Any, Any, tup
 
     Paths start nearly flat and scales at their prior's center.
     """
-    draws = yield PriorDraws(key, _SCREENED)
+    draws = yield PriorDraws(key, min(_SCREENED * count, 500))
     center = np.where(parts.path, 0.0, np.median(draws, axis=0))
     others = np.where(parts.path, 0.2 * draws, np.where(parts.scale, center, draws))
     # Half of the starts are the most probable of many prior draws, the other half any: the main mode and the others.
     densities = yield Densities(others)
     order = np.argsort(-np.where(np.isfinite(densities), densities, -np.inf), kind="stable")
-    promising = others[order[: (count - 1) // 2]]
+    promising = others[order[: min(max((count - 1) // 2, 1), count - 1)]]
     return np.concatenate([center[None], promising, others[: count - 1 - len(promising)]]), np.std(draws, axis=0)
 
 

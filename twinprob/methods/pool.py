@@ -20,7 +20,7 @@ from ..joint import Joint
 from .climb import Climber, Split, quadratic, split
 
 _LANES = 8
-_CHUNK = 500
+_CHUNK = 250
 
 
 class Climb(NamedTuple):
