@@ -3,7 +3,7 @@
 Layers under superimposed pressure, opening pressures spread within each, closing below opening, units that stiffen,
 and opening that takes time once the pressure is reached. After Hickling (1998) and Bates and Irvin (2002), from
 memory; every number is a setting. Plain NumPy, a loop over time: nothing here is shared with `twinprob`.
-`staircase` is one lung, `staircases` many at once, for cohorts.
+`staircase` is one lung, `staircases` many at once, for cohorts, with a slow pressure-volume loop if asked.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LAYERS, UNITS = 15, 20
+POINTS, TOP, PACE = 16, 40.0, 0.6  # of a slow loop: points of each limb, cmH2O at its top, s from point to point
 
 
 @dataclass
@@ -154,12 +155,31 @@ class Lungs:
         seen = [self.breathe(peep, tidal) for _ in range(breaths)]
         return {name: np.mean([breath[name] for breath in seen[-5:]], axis=0) for name in seen[0]}
 
+    def loop(self, peep) -> dict[str, np.ndarray]:
+        """Volumes above that at PEEP on the way to 40 cmH2O and back, (lung, point), by fractions of that way.
 
-def staircases(numbers, bases: np.ndarray, tidals: np.ndarray, steps: int = 6) -> dict[str, np.ndarray]:
-    """Return what `staircase` returns for each lung, as arrays (lung, level)."""
+        `inflation` at 1/16 to 16/16, `deflation` at 0/16 to 15/16.
+        """
+        kept, limbs = self.held(peep), []
+        for shares in (np.arange(1, POINTS + 1) / POINTS, np.arange(POINTS - 1, -1, -1) / POINTS):
+            volumes = []
+            for share in shares:
+                pressure = peep + share * (TOP - peep)
+                self.step(pressure, PACE)
+                volumes.append(self.held(pressure) - kept)
+            limbs.append(np.stack(volumes, axis=1))
+        return {"inflation": limbs[0], "deflation": limbs[1][:, ::-1]}
+
+
+def staircases(numbers, bases: np.ndarray, tidals: np.ndarray, steps: int = 6, *, looped: bool = False):
+    """Return what `staircase` returns for each lung, as arrays (lung, level); with `looped` a loop at baseline first.
+
+    A loop opens what 40 cmH2O opens in its seconds; the lung breathes at its baseline again before anything is read.
+    """
     lungs = Lungs(numbers)
     for _ in range(20):
         lungs.step(np.full(len(bases), 35.0), 2.0)
     lungs.settle(bases, tidals)
+    found = lungs.loop(bases) if looped else {}
     levels = [lungs.settle(bases + 2.0 * k, tidals) for k in range(steps + 1)]
-    return {name: np.stack([level[name] for level in levels], axis=1) for name in levels[0]}
+    return {**{name: np.stack([level[name] for level in levels], axis=1) for name in levels[0]}, **found}

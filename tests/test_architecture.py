@@ -27,7 +27,7 @@ ROOMS = (
     "methods/",
     "fit.py", "update.py", "population.py", "fit_population.py",
     "linearize.py", "determination.py", "diagnose.py", "forecast.py", "risk.py", "compare.py",
-    "score.py", "evaluate.py", "calibrate.py",
+    "score.py", "evaluate.py", "uniformity.py", "calibrate.py",
     "arithmetic.py", "taylor.py", "symmetry.py", "expansion.py", "structural.py",
     "information.py", "continuation.py", "profiles.py", "prospect.py", "identify.py",
     "candidate.py", "preposterior.py", "ranking.py", "next_measurement.py", "sensitivity.py",

@@ -9,11 +9,14 @@ from arviz_stats.ecdf_utils import compute_ecdf, get_pointwise_confidence_band, 
 from jaxtyping import Array
 
 from twinprob import AbstractModel, Gaussian, Laplace, Observation, Record, parameter, quantity
-from twinprob.calibrate import calibrate, stray
+from twinprob.calibrate import _compact, calibrate
 from twinprob.fit import fit
+from twinprob.joint import joint
 from twinprob.methods.sampled import Sampled
+from twinprob.models.cardiovascular import Preload
 from twinprob.models.metabolic import ICING, MinimalModel
 from twinprob.process import RandomWalk
+from twinprob.uniformity import stray
 
 TIMES = np.array([0.0, 60.0, 120.0, 180.0])
 
@@ -221,3 +224,39 @@ def test_laplace_is_calibrated_for_the_bundled_models(model):
     design = Record.build({"glucose": (times, glucose, "mg/dL"), "plasma_insulin": (times, insulin, "mU/L")}, start=4.0)
     found = calibrate(model, record_like=design, replicates=60, method=Laplace(), hours=(1.0,), key=jax.random.key(6))
     assert found.calibrated()
+
+
+# ---- without padding -------------------------------------------------------------------------------------------------
+
+SEVERAL = Record.build(
+    {
+        "mean_arterial_pressure": ([0.0, 30.0, 60.0], [65.0, 250.0, 71.0], "mmHg"),
+        "heart_rate": ([0.0, 60.0], [90.0, 85.0], "1/min"),
+    }
+)
+LIMITED = {"mean_arterial_pressure": Observation(Gaussian(additive=3.0), upper=100.0)}
+
+
+def test_without_padding_the_density_and_its_slope_are_the_same():
+    padded = joint(Preload(), SEVERAL, observations=LIMITED)
+    short = _compact(padded)
+    with jax.enable_x64(True):
+        positions = jax.vmap(padded.draw_prior)(jax.random.split(jax.random.key(0), 5))
+        both = [jax.jit(jax.vmap(jax.value_and_grad(one.log_density))) for one in (padded, short)]
+        expected, found = (one(positions) for one in both)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-9, atol=1e-9)
+
+
+def test_without_padding_nothing_is_left_that_was_not_measured():
+    short = _compact(joint(Preload(), SEVERAL, observations=LIMITED))
+    assert {name: data.present.tolist() for name, data in short.data.items()} == {
+        "mean_arterial_pressure": [True] * 3,
+        "heart_rate": [True] * 2,
+    }
+
+
+def test_sizes_given_by_measurement_keep_their_padding():
+    each = {"mean_arterial_pressure": Observation(Gaussian(additive=np.array([1.0, 2.0, 3.0])))}  # type: ignore[arg-type]
+    padded = joint(Preload(), SEVERAL, observations=each)
+    assert _compact(padded) is padded

@@ -151,6 +151,15 @@ def test_patients_not_trusted_are_named(cohort):
     assert doubtful.why.startswith("k-hat 0.90 is not below 0.7")
 
 
+@pytest.mark.parametrize(("failed", "status"), [(5, "fitted"), (6, "unsolved")])
+def test_more_than_half_a_percent_of_failed_solves_is_counted_and_named(cohort, failed, status):
+    sampled = dataclasses.replace(cohort.members[0].sampled, failed=failed, tried=1000, khat=0.2)
+    members = (dataclasses.replace(cohort.members[0], sampled=sampled), *cohort.members[1:2])
+    found = Cohort(members, cohort.integrator, cohort.key)
+    assert found.counts[status] == 1 + (status == "fitted")
+    assert ("6 of 1000 solves failed" in found.failures.get(0, "")) == (status == "unsolved")
+
+
 def test_patients_not_trusted_can_be_refitted_with_nuts(cohort):
     members = list(cohort.members)
     members[0] = type(members[0])(

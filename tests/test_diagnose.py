@@ -37,6 +37,22 @@ def test_one_percent_of_failed_solves_is_refused(twin):  # noqa: F811
     assert "Adaptive" in found.action
 
 
+@pytest.mark.parametrize("figure", ["failed", "solves_failed"])
+@pytest.mark.parametrize(("failed", "verdict"), [(5, "trustworthy"), (6, "do not use")])
+def test_more_than_half_a_percent_of_failed_solves_is_refused(twin, figure, failed, verdict):  # noqa: F811
+    found = finding(changed(twin, **{figure: failed}, tried=1000, rejected=0.0), "failed")
+    assert (found.verdict, found.evidence) == (verdict, f"{failed} of 1000 solves at posterior draws failed.")
+
+
+def test_chains_that_disagree_about_several_modes_are_sent_to_smc(twin):  # noqa: F811
+    positions = twin.group("unconstrained")["position"]
+    apart = positions.values + 50.0 * np.arange(len(positions))[:, None, None]
+    stats = {"diverging": (("chain", "draw"), np.zeros(positions.shape[:2], bool))}
+    twin = edited(twin, unconstrained={"position": (positions.dims, apart)}, sample_stats=stats)
+    twin = changed(twin, method="NUTS", modes=[[-10.0, 0.6], [-11.0, 0.4]])
+    assert "method=SMC()" in finding(twin, "convergence").action
+
+
 def test_a_coarse_integration_is_refused(twin):  # noqa: F811
     assert finding(changed(twin, integration_error=0.9), "integration").verdict == "do not use"
 

@@ -1,18 +1,24 @@
 import json
+import re
+import sys
 
 import arviz_stats as azs
 import jax
+import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 import xarray as xr
 
 import twinprob as tp
+from tests.cases import Folded, folded_posterior, folded_record
+from twinprob import parameter
 from twinprob.models.metabolic import ICING, MinimalModel
 
 QUICK = tp.Laplace(starts=2, chains=2, draws=200, proposals=800)
 GROUPS = {
     "posterior", "prior", "posterior_predictive", "prior_predictive", "log_likelihood", "log_prior", "sample_stats",
-    "observed_data", "constant_data", "trajectory", "state", "unconstrained",
+    "observed_data", "constant_data", "trajectory", "state", "unconstrained", "modes",
 }  # fmt: skip
 
 
@@ -99,6 +105,62 @@ def test_fitting_leaves_the_precision_setting_alone(record):
         assert not jax.config.read("jax_enable_x64")
     finally:
         jax.config.update("jax_enable_x64", before)
+
+
+@pytest.fixture(scope="module")
+def folded():
+    return tp.fit(Folded(), folded_record(), key=jax.random.key(0))
+
+
+def test_every_mode_is_kept_with_where_it_is(folded):
+    # The maxima of the closed density, on a grid of 1e-4.
+    grid = np.linspace(-4.0, 4.0, 80_001)
+    density = folded_posterior(grid)
+    exact = [part[np.argmax(folded_posterior(part))] for part in (grid[grid > 0], grid[grid < 0])]
+    assert density.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(folded.group("modes")["root"], exact, atol=2e-4)
+
+
+def test_every_mode_is_kept_with_its_exact_weight(folded):
+    grid = np.linspace(-4.0, 4.0, 80_001)
+    share = folded_posterior(grid)[grid > 0].sum()
+    error = 5 * np.sqrt(share * (1 - share) / folded.provenance["importance_ess"])
+    np.testing.assert_allclose(folded.group("modes")["weight"], [share, 1 - share], atol=error)
+
+
+def test_of_a_path_a_mode_holds_every_knot(twin):
+    assert twin.group("modes")["insulin_sensitivity"].dims == ("mode", "insulin_sensitivity_knot")
+    assert twin.group("modes").sizes["insulin_sensitivity_knot"] == 12
+
+
+class Product(Folded):
+    """A constant level, the product of three unknowns measured nearly exactly: thin bent sheets in four octants."""
+
+    root: float = parameter(dist.Normal(0.0, 1.0), unit="1", source="test")
+    second: float = parameter(dist.Normal(0.0, 1.0), unit="1", source="test")
+    third: float = parameter(dist.Normal(0.0, 1.0), unit="1", source="test")
+
+    def initial(self, inputs):
+        return self.State(level=jnp.asarray(self.root * self.second * self.third))
+
+
+EXACT = {"level": tp.Observation(tp.Gaussian(additive=0.001))}
+
+
+def test_where_laplace_fails_the_default_samples_with_nuts_and_says_so(monkeypatch):
+    # The package shows the verb under the module's name, so the module is taken from where Python keeps it.
+    short = tp.NUTS(chains=2, draws=40, warmup=40, starts=2)
+    monkeypatch.setattr(sys.modules["twinprob.fit"], "NUTS", lambda: short)
+    twin = tp.fit(Product(), folded_record(), key=jax.random.key(0), observations=EXACT)
+    assert (twin.provenance["method"], twin.method) == ("NUTS", None)
+    assert re.search(r"Laplace's k-hat was (0\.[7-9]|[1-9])", str(tp.diagnose(twin)))
+
+
+def test_a_method_that_was_asked_for_is_kept():
+    twin = tp.fit(Product(), folded_record(), key=jax.random.key(0), observations=EXACT, method=tp.Laplace())
+    assert (twin.provenance["method"], twin.provenance["notes"]) == ("Laplace", [])
+    assert twin.provenance["khat"] > 0.7
+    assert tp.diagnose(twin).verdict != "trustworthy"
 
 
 def test_a_record_without_any_output_is_refused_with_the_nearest_name():

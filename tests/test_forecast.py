@@ -1,5 +1,8 @@
+import dataclasses
+
 import jax
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 
 import twinprob as tp
@@ -51,6 +54,20 @@ def test_a_forecast_to_the_next_instant_starts_from_the_twins_state(twin):  # no
     soon = tp.forecast(twin, times=[twin.now + 1e-6], key=KEY)
     output = soon.group("predicted_outputs")["glucose"].values[..., 0]
     np.testing.assert_allclose(output, twin.group("state")["glucose"].values, rtol=1e-6)
+
+
+def test_draws_that_cannot_be_solved_are_counted_and_left_out(twin, ahead):  # noqa: F811
+    state = twin.group("state")
+    glucose = state["glucose"].values.copy()
+    glucose[0, :3] = np.nan
+    broken = dataclasses.replace(twin, tree=twin.tree.copy())
+    broken.tree["state"] = state.assign(glucose=(state["glucose"].dims, glucose))
+    found = tp.forecast(broken, hours=4, key=KEY)
+    values = found.group("predictions")["glucose"].values
+    assert (ahead.solves_failed, found.solves_failed) == (0, 3)
+    assert (np.isnan(values[0, :3]).all(), np.isnan(values).sum()) == (True, 3 * values.shape[-1])
+    rest = ahead.group("predictions")["glucose"].values.reshape(-1, values.shape[-1])[3:]
+    np.testing.assert_allclose(found.quantiles("glucose", [0.1, 0.9]), np.quantile(rest, [0.1, 0.9], axis=0))
 
 
 def test_times_in_the_past_are_refused(twin):  # noqa: F811
@@ -106,3 +123,16 @@ def test_an_unreadable_event_is_refused(ahead, event, message):
 def test_a_horizon_beyond_the_forecast_is_refused(ahead):
     with pytest.raises(ValueError, match="reaches 4 h ahead"):
         tp.risk(ahead, "glucose < 4 mmol/L", hours=6)
+
+
+def test_draws_that_run_away_are_failed_solves_and_not_glucose():
+    # Uptake of a unit per minute is too fast for steps of five minutes: some of these patients grow without bound.
+    fast = tp.models.metabolic.ICING().free(insulin_sensitivity=dist.LogNormal(np.log(0.02), 1.0))
+    given = tp.Inputs.constant(insulin=(5.0, "U/h"), enteral_glucose=(0.5, "mmol/min"))
+    new = tp.fit(fast, tp.Record.admission(inputs=given), key=jax.random.key(0), method=QUICK)
+    ahead = tp.forecast(new, hours=4, key=KEY)
+    glucose = ahead.group("predictions")["glucose"].values
+    gone = np.isnan(glucose).all(axis=-1)
+    assert 0 < gone.sum() < gone.size
+    assert ahead.solves_failed == gone.sum()
+    assert np.nanmax(np.abs(glucose)) < 2 * 800

@@ -266,6 +266,28 @@ def test_a_bolus_in_liters_taken_for_milliliters_flows_too_fast():
         bedside.fluid("crystalloid", 0, 500.0, "L", duration="15 min")
 
 
+def test_a_bolus_in_milliliters_that_are_liters_is_refused():
+    with pytest.raises(ValueError, match="crystalloid bolus 0 is less than 2 mL: check its `unit`, which may be L"):
+        bedside.fluid("crystalloid", 0, 0.5, "mL", duration="15 min")
+
+
+@pytest.mark.parametrize("concentration", [(0.0, "ug/mL"), (-60.0, "ug/mL"), (60.0, "ug")])
+def test_a_concentration_that_is_none_is_refused(concentration):
+    with pytest.raises(ValueError, match="`concentration` of norepinephrine must be above zero and in a unit of drug"):
+        bedside.infusion("norepinephrine", 0, 60, 8.0, "mL/h", concentration=concentration, weight=80.0)
+
+
+@pytest.mark.parametrize("given", [{"systolic": [110.0, 70.0]}, {"diastolic": [60.0, 85.0]}])
+def test_a_mean_beyond_the_other_two_is_refused(given):
+    with pytest.raises(ValueError, match=r"mean_arterial_pressure\[1\] must lie between diastolic and systolic"):
+        bedside.pressures([0.0, 60.0], mean=[75.0, 80.0], **given)
+
+
+def test_pressures_without_a_time_each_are_refused():
+    with pytest.raises(ValueError, match="mean_arterial_pressure must have one value for each of 1 times, but has 2"):
+        bedside.pressures([0.0], mean=[70.0, 72.0])
+
+
 def test_a_checked_bedside_makes_a_record():
     given = bedside.infusion("norepinephrine", 0, np.inf, 8.0, "ug/min", weight=80.0)
     given = given | bedside.fluid("crystalloid", 30, 500.0, duration="15 min")

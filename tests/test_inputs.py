@@ -176,3 +176,15 @@ def test_an_implausible_rate_is_refused():
 def test_an_unknown_input_names_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'insulin'"):
         Inputs.infusions("insuline", 0, 60, 3.0, "U/h")
+
+
+@pytest.mark.parametrize("cut", ["until", "between", "after"])
+def test_what_is_known_to_be_zero_stays_so_when_it_is_cut_again(cut):
+    known = Inputs.infusions("insulin", 0, 60, 2.0, "U/h").between(60, 240)
+    again = {"until": known.until(120), "between": known.between(90, 120), "after": known.after(90)}[cut]
+    assert (again.names, again["insulin"].starts.size) == (("insulin",), 0)
+
+
+def test_an_input_that_has_not_begun_is_not_known_at_all():
+    later = Inputs.infusions("insulin", 60, 120, 2.0, "U/h")
+    assert (later.until(60).names, later.between(0, 60).names) == ((), ())

@@ -1,9 +1,12 @@
 import math
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from jaxtyping import Array
 
 from tests.cases import (
     OWN,
@@ -21,6 +24,8 @@ from twinprob.methods.importance import densities_at, smooth
 from twinprob.methods.laplace import Laplace
 from twinprob.methods.modes import find_modes, quadratic
 from twinprob.methods.sampled import Sampled, generator
+from twinprob.model import parameter, quantity
+from twinprob.observation import Gaussian, Observation
 from twinprob.process import RandomWalk
 from twinprob.record import Record
 
@@ -114,6 +119,32 @@ def test_reported_mode_weights_are_those_of_the_draws(folded):
     assert abs(weight - share) < FIVE_ERRORS * np.sqrt(share * (1 - share) / folded.importance_ess)
 
 
+class Cube(Folded):
+    """Three levels, each the square of a root: eight modes of one weight."""
+
+    class Output(eqx.Module):
+        level: Array = quantity("1", "level", noise=Observation(Gaussian(additive=0.5)))
+        amount: Array = quantity("1", "amount", noise=Observation(Gaussian(additive=0.5)))
+        size: Array = quantity("1", "size", noise=Observation(Gaussian(additive=0.5)))
+
+    root: float = parameter(dist.Normal(0.0, 1.0), unit="1", source="test")
+    second: float = parameter(dist.Normal(0.0, 1.0), unit="1", source="test")
+    third: float = parameter(dist.Normal(0.0, 1.0), unit="1", source="test")
+
+    def output(self, state, inputs):
+        first, second, third = (jnp.asarray(x) for x in (self.root**2, self.second**2, self.third**2))
+        return self.Output(level=first, amount=second, size=third)
+
+
+def test_all_modes_that_matter_are_sampled_however_many():
+    record = Record.build({name: ([0.0], [4.0], "1") for name in OWN if name != "drive"}, own=OWN, start=0.0)
+    sampled = Laplace(starts=48).sample(joint(Cube(), record), key=jax.random.key(0))
+    octants = (sampled.positions.reshape(-1, 3) > 0) @ np.array([1, 2, 4])
+    shares = np.bincount(octants, minlength=8) / len(octants)
+    error = FIVE_ERRORS * np.sqrt(1 / 8 * 7 / 8 * (1 / sampled.importance_ess + 1 / len(octants)))
+    np.testing.assert_allclose(shares, 1 / 8, atol=error)
+
+
 def test_the_curvature_is_the_hessian_where_the_model_is_linear():
     record, values = drift_record()
     density = joint(Drift(), record)
@@ -147,6 +178,25 @@ def test_another_patient_of_the_same_size_needs_no_new_compilation():
     before = len(Washout.traces)
     one(1.3, 81.0)
     assert len(Washout.traces) == before
+
+
+class Hourly(Washout):
+    step = 30.0
+
+
+def test_longer_records_in_the_same_bucket_need_no_new_compilation():
+    def one(hours):
+        times = 60.0 * np.arange(hours + 1)
+        record = Record.build({"amount": (times, 10.0 * np.exp(-0.01 * times), "1")}, own=OWN)
+        Laplace(draws=50, proposals=500).sample(joint(Hourly(), record), key=jax.random.key(6))
+
+    one(17)
+    before = len(Hourly.traces)
+    one(18)
+    one(19)
+    assert len(Hourly.traces) == before
+    one(20)  # one value more than the bucket of 20 holds
+    assert len(Hourly.traces) > before
 
 
 def test_a_model_that_can_be_solved_nowhere_says_so():

@@ -86,6 +86,15 @@ def population(records):
     return tp.fit_population(Level(), records, key=jax.random.key(1), method=QUICK)
 
 
+# Someone so unlike the rest that leaving them out, or not, shows.
+STRANGER = record([4.4, 4.6, 4.5, 4.5], weight=(80.0, "kg"))
+
+
+@pytest.fixture(scope="module")
+def others(records):
+    return tp.fit_population_of_others(Level(), [*records, STRANGER], key=jax.random.key(6), method=QUICK)
+
+
 def draws(population, name, *index):
     values = population.tree["hyperparameters"][name].values
     return values.reshape(-1, *values.shape[2:])[(slice(None), *index)]
@@ -116,6 +125,33 @@ def test_hyperparameters_equal_the_closed_form(population, records, which):
     error = sd * math.sqrt(1 / figures["effective_draws"] + 1 / figures["fewest_effective_draws_of_a_patient"])
     assert abs(found.mean() - mean) < 5 * error
     assert abs(found.std() / sd - 1) < 5 * error / sd
+
+
+@pytest.mark.parametrize("place", [0, 7, 20])
+def test_the_population_of_others_equals_the_closed_form_without_the_patient(records, others, place):
+    rest = [r for i, r in enumerate([*records, STRANGER]) if i != place]
+    weights, centers, logs = exact(rest)
+    for found, grid, marginal in (
+        (draws(others[place], "coefficient", 0, 0), centers, weights.sum(1)),
+        (np.log(draws(others[place], "spread", 0)), logs, weights.sum(0)),
+    ):
+        mean, figures = marginal @ grid, others[place].provenance
+        sd = math.sqrt(marginal @ (grid - mean) ** 2)
+        error = sd * math.sqrt(1 / figures["effective_draws"] + 1 / figures["fewest_effective_draws_of_a_patient"])
+        assert abs(found.mean() - mean) < 5 * error
+        assert abs(found.std() / sd - 1) < 5 * error / sd
+
+
+def test_who_is_left_out_is_not_in_the_population(records, others):
+    for i, found in enumerate(others):
+        hashes = [r.data_hash for j, r in enumerate([*records, STRANGER]) if j != i]
+        assert found.provenance["data_hashes"] == hashes
+        assert found.tree["patients"].sizes["patient"] == found.provenance["patients"] == len(records)
+
+
+def test_leaving_one_of_three_out_is_refused(records):
+    with pytest.raises(ValueError, match="more than 3 records with an output of model `Level`, but 3 of 3 have one"):
+        tp.fit_population_of_others(Level(), records[:3], key=jax.random.key(0))
 
 
 def test_the_prior_of_a_patient_is_the_predictive_distribution(population, records):

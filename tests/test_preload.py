@@ -9,7 +9,8 @@ from scipy.optimize import brentq
 
 import twinprob as tp
 from tests.circulation import level
-from twinprob.models.cardiovascular import Preload
+from twinprob.models.cardiovascular import Preload, limits
+from twinprob.models.respiratory import ChartedMechanics
 
 PATIENT = Preload()
 
@@ -148,3 +149,93 @@ def test_fixed_steps_follow_the_reflex_as_an_adaptive_solver_does():
         lambda t, z: [float(field(z[0]))], (0, 10), [start], t_eval=[0.5, 2, 10], method="LSODA", rtol=1e-9, atol=1e-11
     )
     np.testing.assert_allclose(np.asarray(run.state.baroreflex)[1:], oracle.y[0], atol=2e-3)
+
+
+# ---- what 250 mL would do --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", [-300.0, 0.0, 2000.0])
+def test_the_fluid_response_is_what_250_ml_do(before):
+    expected = 100.0 * (at(volume_change=before + 250.0).stroke_volume / at(volume_change=before).stroke_volume - 1.0)
+    assert float(at(volume_change=before).fluid_response) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_every_limit_names_an_output_and_says_where_it_comes_from():
+    outputs = PATIENT.quantities(PATIENT.Output)
+    for limit in (*limits.LIMITS, limits.RESPONSE):
+        assert limit.event.split()[0] in outputs
+        assert "doi:" in limit.source or "abstract" in limit.source
+
+
+# ---- beside a lung ---------------------------------------------------------------------------------------------------
+
+LINKS = {"driving_pressure": "driving_pressure", "intrinsic_peep": "intrinsic_peep"}
+LUNG = ChartedMechanics().fix(elastance=25.0)
+
+
+def ventilated(lung=LUNG, tidal_volume=0.5, rate=14.0, share=0.2):
+    """The outputs of heart and lung together."""
+    both = tp.couple(lung, Preload.with_lung(chest_wall_share=share), links=LINKS)
+    breath = tp.Inputs.constant(tidal_volume=(tidal_volume, "L"), respiratory_rate=(rate, "1/min"), peep=(8.0, "cmH2O"))
+    with jax.enable_x64(True):
+        return jax.tree.map(lambda x: float(x[-1]), tp.simulate(both, breath, np.array([0.0, 10.0])).output)
+
+
+def test_beside_a_lung_the_breath_is_that_share_of_its_elastance():
+    lung = LUNG.fix(expiratory_time=1e-3)  # traps nothing
+    joined = ventilated(lung)
+    alone = at(PATIENT.fix(chest_wall_elastance=0.2 * 25.0), tidal_volume=0.5, respiratory_rate=14.0, peep=8.0)
+    for name in ("pulse_pressure_variation", "mean_arterial_pressure", "central_venous_pressure"):
+        assert getattr(joined, name) == pytest.approx(float(getattr(alone, name)), rel=1e-6), name
+
+
+def test_variation_emerges_from_tidal_volume_elastance_and_rate():
+    usual = ventilated().pulse_pressure_variation
+    assert ventilated(tidal_volume=0.3).pulse_pressure_variation < usual
+    assert ventilated(lung=LUNG.fix(elastance=15.0)).pulse_pressure_variation < usual
+    assert ventilated(rate=30.0).pulse_pressure_variation < usual
+
+
+def test_trapped_air_costs_flow_as_peep_does():
+    slow, trapping = ventilated(LUNG.fix(expiratory_time=1e-3)), ventilated(LUNG.fix(expiratory_time=1.5), rate=25.0)
+    assert trapping.intrinsic_peep > 3.0
+    assert trapping.cardiac_output < slow.cardiac_output
+
+
+def test_heart_and_lung_have_one_posterior_in_which_airway_pressures_teach_about_the_heart():
+    lung = LUNG.free("elastance").vary(elastance=None)
+    both = tp.couple(lung, Preload.with_lung(), links=LINKS)
+    breath = tp.Inputs.constant(tidal_volume=(0.5, "L"), respiratory_rate=(14.0, "1/min"), peep=(8.0, "cmH2O"))
+    times = 10.0 * np.arange(1.0, 7.0)
+    seen = tp.simulate(both.fix(elastance=35.0), breath, np.append(0.0, times)).output
+    series = {
+        name: (times, np.asarray(getattr(seen, name))[1:], both.quantities(both.Output)[name].unit)
+        for name in (
+            "plateau_pressure",
+            "pulse_pressure_variation",
+            "mean_arterial_pressure",
+            "central_venous_pressure",
+        )
+    }
+    twin = tp.fit(both, tp.Record.build(series, breath), key=jax.random.key(0), method=tp.Laplace(draws=300))
+    posterior = twin.group("posterior")
+    elastance, share = (np.log(posterior[n].values.ravel()) for n in ("elastance", "chest_wall_share"))
+    assert np.exp(np.median(elastance)) == pytest.approx(35.0, rel=0.1)
+    # Only their product swings the heart: what one takes the other gives, so that they are correlated below zero.
+    assert np.corrcoef(elastance, share)[0, 1] < -0.1
+
+
+# ---- a line that lies ------------------------------------------------------------------------------------------------
+
+
+def test_a_flushed_line_moves_the_twin_little():
+    times = 10.0 * np.arange(1.0, 9.0)
+    values = np.array([62.0, 64.0, 63.0, 61.0, 64.0, 62.0, 63.0, 62.0])
+    flushed = np.where(times == 40.0, 140.0, values)
+    patient = PATIENT.fix(**{name: getattr(PATIENT, name) for name in PATIENT.unknowns()}).free("arterial_resistance")
+    means = []
+    for pressures in (values, flushed):
+        record = tp.Record.build({"mean_arterial_pressure": (times, pressures, "mmHg")})
+        twin = tp.fit(patient, record, key=jax.random.key(0), method=tp.Laplace(draws=300, proposals=1000))
+        means.append(twin.group("posterior")["arterial_resistance"].values)
+    assert abs(means[1].mean() - means[0].mean()) < means[0].std()

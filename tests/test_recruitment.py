@@ -8,6 +8,7 @@ from scipy.stats import norm
 
 import twinprob as tp
 from tests.multi_unit_lung import MultiUnitLung, staircase, staircases
+from tests.validation.cohort_lung import MISSED, SCORES, Learned, constants, model
 from twinprob.models.respiratory import Recruitment
 
 LUNG = Recruitment(
@@ -115,3 +116,28 @@ def test_many_virtual_lungs_at_once_are_each_alone():
         for level, alone in enumerate(staircase(number, base, tidal, steps=1)):
             for name, value in alone.items():
                 assert many[name][place, level] == pytest.approx(value, abs=1e-6)
+
+
+def test_a_slow_loop_holds_more_on_the_way_down_than_on_the_way_up():
+    found = staircases([1, 2], np.array([6.0, 10.0]), np.array([0.42, 0.42]), steps=0, looped=True)
+    up, down = found["inflation"], found["deflation"]
+    assert (np.diff(up, axis=1) > 0.0).all()
+    assert (np.diff(down, axis=1) > 0.0).all()
+    # Inflation is read at 1/16 to 16/16 of the way, deflation at 0/16 to 15/16; near the top nothing more may open.
+    assert (down[:, 1:] >= up[:, :-1] - 1e-9).all()
+    assert (down[:, 4] > 1.1 * up[:, 3]).all()
+
+
+def test_a_lung_at_the_cohorts_center_is_recruitment_with_the_cohorts_constants():
+    at = np.array([0.9, 3.0, 14.0, 1.9, 2.1, -0.4, 1.0, 0.0, *np.zeros(MISSED)])
+    slopes = np.zeros((4, at.size))
+    slopes[0] = at
+    rows = [tuple(map(tuple, x.tolist())) for x in (slopes, np.eye(at.size), np.zeros((MISSED, 28)))]
+    told = Learned(rows[0], rows[1], rows[2], center=(0.0,) * 28, rest=(0.0,) * 28)
+    mine, plain = model(told, 8.0).fix(**dict.fromkeys(SCORES, 0.0)), LUNG.fix(**constants(at))
+    mine = mine.fix(resistive_pressure=5.0, recruitment_time=3.0)
+    inputs = plain.Input(jnp.asarray(12.0), jnp.asarray(0.42), jnp.asarray(20.0))
+    expected = plain.fix(resistive_pressure=5.0).output(plain.initial(inputs), inputs)
+    found = mine.output(mine.initial(inputs), inputs)
+    assert float(found.peak_pressure) == pytest.approx(float(expected.peak_pressure), rel=1e-9)
+    assert float(found.end_expiratory_volume) == pytest.approx(float(expected.end_expiratory_volume), rel=1e-9)

@@ -11,7 +11,7 @@ import scipy.stats
 from jaxtyping import Array
 
 from twinprob import AbstractModel, Gaussian, Inputs, Observation, Record, forecast, parameter, quantity
-from twinprob.evaluate import Evaluation, evaluate, news
+from twinprob.evaluate import Evaluation, evaluate
 from twinprob.fit import fit
 from twinprob.methods.filter import Filter
 from twinprob.methods.laplace import Laplace
@@ -269,12 +269,36 @@ ALTERED = {
 }
 
 
+def same_members(plain: Scores, changed: Scores, last: float) -> list[bool]:
+    """Whether each forecast of a pair with an origin until `last` is the same, bit for bit."""
+    found = []
+    for i in np.flatnonzero(plain.pairs["origin"] <= last):
+        same = (changed.pairs["origin"] == plain.pairs["origin"][i]) & (changed.pairs["time"] == plain.pairs["time"][i])
+        found.append(np.array_equal(changed.members[int(np.flatnonzero(same)[0])], plain.members[i]))
+    return found
+
+
 @pytest.mark.parametrize("what", ALTERED)
 def test_nothing_after_the_origin_changes_a_forecast(what, two_patients):
-    plain, changed = of(two_patients, "twin"), of(run({"a": ALTERED[what]}), "twin")
-    for i in np.flatnonzero(plain.pairs["origin"] <= 120):
-        same = (changed.pairs["origin"] == plain.pairs["origin"][i]) & (changed.pairs["time"] == plain.pairs["time"][i])
-        assert np.array_equal(changed.members[int(np.flatnonzero(same)[0])], plain.members[i])
+    found = same_members(of(two_patients, "twin"), of(run({"a": ALTERED[what]}), "twin"), 120)
+    assert found == [True] * 6
+
+
+@pytest.fixture(scope="module")
+def rolled():
+    return run({"a": a_record()}, rolling=Filter(particles=500))
+
+
+@pytest.mark.parametrize("what", ALTERED)
+def test_nothing_after_the_origin_changes_a_forecast_that_rolls_on(what, rolled):
+    changed = run({"a": ALTERED[what]}, rolling=Filter(particles=500))
+    assert same_members(of(rolled, "twin"), of(changed, "twin"), 120) == [True] * 6
+
+
+@pytest.mark.parametrize("forecaster", ["persistence", "linear trend", "prior"])
+def test_no_later_value_changes_a_simple_forecast(forecaster, two_patients):
+    changed = of(run({"a": ALTERED["values shuffled"]}), forecaster)
+    assert same_members(of(two_patients, forecaster), changed, 120) == [True] * 6
 
 
 def test_treatment_within_the_window_is_given(two_patients):
@@ -314,10 +338,36 @@ def test_rolling_on_with_update_forecasts_what_fits_forecast(two_patients):
     assert np.abs(np.array(means) / errors).max() < 5
 
 
-def test_an_input_that_stopped_at_a_measurement_does_not_run_on():
-    record = Record.build(
-        {"glucose": ([0.0, 60.0, 120.0], [10.0, 10.0, 10.0], "mmol/L")},
-        Inputs.infusions("drug", 0.0, 60.0, 0.02, "mmol/L/min", own=("drug",)),
-        own=("drug",),
-    )
-    assert news(record, 60.0, 120.0).inputs["drug"].at(90.0) == 0.0
+STOPPED = Record.build(
+    {"glucose": ([0.0, 60.0, 120.0, 180.0], [10.0, 10.5, 10.0, 9.8], "mmol/L")},
+    Inputs.infusions("drug", 0.0, 60.0, 0.02, "mmol/L/min", own=("drug",)),
+    own=("drug",),
+)
+
+
+def test_rolling_on_hears_what_an_update_of_the_record_hears(monkeypatch):
+    heard, real = [], sys.modules["twinprob.evaluate"].update
+
+    def listen(twin, new_data, **settings):
+        heard.append((twin.record, new_data))
+        return real(twin, new_data, **settings)
+
+    monkeypatch.setattr(sys.modules["twinprob.evaluate"], "update", listen)
+    run(STOPPED, rolling=Filter(particles=500))
+    assert [(r.end, n.end) for r, n in heard] == [(0.0, 60.0), (60.0, 120.0)]
+    assert [new == STOPPED.between(known.end, new.end) for known, new in heard] == [True, True]
+
+
+def test_an_input_that_stopped_at_a_measurement_does_not_run_on_in_an_evaluation(monkeypatch):
+    seen, real = [], sys.modules["twinprob.evaluate"].update
+
+    def keep(*arguments, **settings):
+        seen.append(real(*arguments, **settings))
+        return seen[-1]
+
+    monkeypatch.setattr(sys.modules["twinprob.evaluate"], "update", keep)
+    run(STOPPED, rolling=Filter(particles=500))
+    last = seen[-1].group("state")["rise"].values
+    # dx/dt = 0.02 - 0.01 x for an hour, then decay alone for another.
+    exact = 2.0 * (1 - np.exp(-0.6)) * np.exp(-0.6)
+    np.testing.assert_allclose(last, exact, rtol=1e-3)

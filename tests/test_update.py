@@ -211,8 +211,14 @@ def test_a_unit_of_another_dimension_is_refused():
         120.0,
         150.0,
     )
-    with pytest.raises(ValueError, match="dimensions differ"):
+    with pytest.raises(ValueError, match=r"glucose.*dimensions differ"):
         join(KNOWN, strange)
+
+
+def test_an_input_in_a_unit_of_another_dimension_is_refused():
+    course = type(KNOWN.inputs["insulin"])([120.0], [np.inf], [2.0], "mL/h", [False])
+    with pytest.raises(ValueError, match="insulin"):
+        join(KNOWN, Record({}, Inputs({"insulin": course}), {}, 120.0, 150.0))
 
 
 def test_a_convertible_unit_is_converted():
@@ -257,6 +263,22 @@ def test_an_infusion_that_ended_at_the_border_does_not_run_on():
     whole = busy_record()
     joined, _ = join(whole.until(480), whole.between(480, 490))
     assert joined.inputs["insulin"].at(485) == 0
+
+
+def test_a_piece_cut_out_of_a_piece_still_knows_what_had_ended():
+    whole = busy_record()
+    piece = whole.between(480, 495).between(480, 490)
+    joined, _ = join(whole.until(480), piece)
+    assert joined == whole.until(490)
+
+
+def test_an_infusion_charted_late_as_never_given_is_taken_back():
+    started = Record.build(
+        {"glucose": ([60, 120], [8.0, 9.0], "mmol/L")}, Inputs.infusions("insulin", 100, np.inf, 2.0, "U/h"), start=0.0
+    )
+    never = Record({}, Inputs.infusions("insulin", 0, 10, 1.0, "U/h").between(90, 120), {}, 90.0, 120.0)
+    joined, since = join(started, never)
+    assert (since, "insulin" in joined.inputs and joined.inputs["insulin"].at(110) > 0) == (100, False)
 
 
 def test_an_input_that_new_data_do_not_name_runs_on():

@@ -7,15 +7,8 @@ import pandas as pd
 import pytest
 
 import twinprob as tp
-from twinprob.methods.breaths import (
-    Tracking,
-    begin,
-    circuit_compliance,
-    estimate,
-    follow,
-    pool,
-    update_breath,
-)
+from twinprob.methods.breaths import circuit_compliance, estimate, pool
+from twinprob.methods.tracking import Tracking, begin, follow, update_breath
 from twinprob.models.respiratory.breaths import segment
 
 COLUMNS = {"pressure": ("pressure", "cmH2O"), "flow": ("flow", "L/s")}
@@ -200,6 +193,30 @@ def test_a_negative_rohrer_constant_is_held_at_zero():
     breath = segment(read(waveform(rohrer=0.001)))[1]
     bent = breath.pressures - 3.0 * breath.flows * np.abs(breath.flows)
     assert estimate(type(breath)(breath.times, bent, breath.flows, breath.turn)).mean[2] == 0.0
+
+
+def test_an_effort_no_longer_biases_a_breath_whose_muscles_are_in_the_model():
+    breath = segment(read(waveform(breaths=4, noise=0.2, effort=(1,))))[1]
+    assert "effort" in breath.flags
+    passive, pulled = estimate(breath), estimate(breath, muscle=True)
+    assert abs(pulled.elastance - 25.0) < 1.5 < abs(passive.elastance - 25.0)
+    assert passive.resistance(0.0) < 0.0 < pulled.resistance(0.0)
+    # Half a sine of 14 cmH2O over the first 0.4 s of one: the first fifth lies at its top.
+    assert pulled.pulls[0] == pytest.approx(14.0, abs=3.0)
+    assert pulled.pulls[2] == pytest.approx(0.0, abs=3.0)
+
+
+def test_muscles_that_do_not_pull_cost_certainty_and_no_bias():
+    breath = segment(read(waveform(noise=0.3)))[1]
+    passive, pulled = estimate(breath), estimate(breath, muscle=True)
+    assert pulled.covariance[0, 0] > passive.covariance[0, 0]
+    assert abs(pulled.elastance - 25.0) < 4 * np.sqrt(pulled.covariance[0, 0])
+
+
+def test_tracking_can_let_the_flagged_breaths_pull():
+    breath = segment(read(waveform(breaths=4, noise=0.2, effort=(1,))))[1]
+    fits = [update_breath(Tracking(), breath, muscle=muscle).fit for muscle in (False, True)]
+    assert [fit.pulls.size for fit in fits if fit is not None] == [0, 4]
 
 
 def test_the_compliance_of_the_tubing_is_found():

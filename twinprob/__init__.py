@@ -18,7 +18,7 @@ from .evaluate import Evaluation, evaluate
 from .examples import load_example
 from .fit import fit
 from .fit_cohort import fit_cohort
-from .fit_population import fit_population
+from .fit_population import fit_population, fit_population_of_others
 from .forecast import Forecast, forecast
 from .identify import Identification, determined, identify
 from .information import Information, information
@@ -113,6 +113,7 @@ __all__ = [
     "fit",
     "fit_cohort",
     "fit_population",
+    "fit_population_of_others",
     "forecast",
     "identify",
     "information",

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import equinox as eqx
@@ -26,6 +25,7 @@ from .record import Record
 from .segments import knots
 from .series import Series
 from .twin import Twin
+from .uniformity import stray
 
 _NULL_SAMPLES = 4000
 _LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -149,12 +149,12 @@ def calibrate(
        goodness-of-fit evaluation and multiple sample comparison. Stat Comput 2022;32:32,
        doi:10.1007/s11222-022-10090-6.
     """
-    density = joint(model, record_like, observations=observations)
+    density = _compact(joint(model, record_like, observations=observations))
     if not density.data:
         raise ValueError(
             "Argument `record_like` holds no measurement of the model's outputs; it has to state the design."
         )
-    beyond = joint(model, _extended(model, record_like, hours), observations=observations)
+    beyond = _compact(joint(model, _extended(model, record_like, hours), observations=observations))
     design = Design(density, beyond, _reported(density, record_like), tuple(float(h) for h in hours))
     truth_key, fit_key, tie_key, null_key = jax.random.split(key, 4)
     truths, simulated, redrawn = _simulated(design, replicates, truth_key)
@@ -190,6 +190,17 @@ class Design(eqx.Module):
     beyond: Joint
     reported: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = eqx.field(static=True)
     hours: tuple[float, ...] = eqx.field(static=True)
+
+
+def _compact(density: Joint) -> Joint:
+    """Return the same density without padding: all replicates have one design, so one shape serves them anyway.
+
+    Where an output takes long, as a steady beat does, this is most of the time.
+    """
+    if any(np.ndim(x) for x in jax.tree.leaves(density.observations)):  # sizes by measurement are padded too
+        return density
+    data = {n: jax.tree.map(lambda x, d=d: x[: int(d.present.sum())], d) for n, d in density.data.items()}
+    return dataclasses.replace(density, data=data)
 
 
 def _extended(model: AbstractModel, record: Record, hours) -> Record:
@@ -371,30 +382,3 @@ def _collect(ranks, estimates, truths, judged, draws: int, redrawn: int, chance,
     return Calibration(
         tree(groups, {"inference_library": "twinprob"}), pd.Series(p_values, name="p_value"), frame, draws, redrawn
     )
-
-
-def stray(uniform: np.ndarray) -> float:
-    """Return how far values stray from uniformity: the smallest pointwise tail probability of their ECDF.
-
-    Parameters
-    ----------
-    uniform : (replicate,) between 0 and 1
-
-    Returns
-    -------
-    probability : float
-        Small where the ECDF leaves its envelope somewhere; compare with what uniform values give.
-    """
-    count = len(uniform)
-    points, tails = _tails(count)
-    below = np.searchsorted(np.sort(uniform), points, side="right")
-    return float(tails[below, np.arange(count - 1)].min())
-
-
-@lru_cache(maxsize=8)
-def _tails(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points of evaluation, and the tail probability of every number of values below each."""
-    points, below = np.arange(1, count) / count, np.arange(count + 1)[:, None]
-    from scipy.stats import binom  # here because importing it is slow
-
-    return points, np.minimum(binom.cdf(below, count, points), binom.sf(below - 1, count, points))

@@ -1,12 +1,13 @@
 """Say in words how far a twin can be trusted, and what to do about it."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
-from .determination import NOT_DETERMINED, listed, parameters_of
+from .determination import NOT_DETERMINED, beliefs, listed, parameters_of
 from .display import paragraph, section, table
 from .twin import Twin
 
@@ -76,7 +77,7 @@ def diagnose(twin: Twin) -> Diagnosis:
     """
     provenance = twin.provenance
     findings = [
-        _convergence(twin) if provenance["method"] == "NUTS" else _weights(provenance),
+        _JUDGES.get(provenance["method"], _weights)(twin),
         _failures(provenance),
         _integration(provenance),
         _modes(provenance),
@@ -100,7 +101,10 @@ def _convergence(twin: Twin) -> Finding:
     if not rhat < 1.05 or ess < 50:
         apart = _stuck(positions)
         evidence += f" Chain {apart} stays apart from the others." if apart is not None else ""
-        return Finding("convergence", REFUSE, evidence, "The chains disagree: run `NUTS(warmup=1000, draws=1000)`.")
+        action = "The chains disagree: run `NUTS(warmup=1000, draws=1000)`."
+        if len(_weighty(twin.provenance)) > 1:
+            action = "The chains disagree, and there are several modes: fit with `method=SMC()`."
+        return Finding("convergence", REFUSE, evidence, action)
     if rhat > 1.01 or ess < 400 or diverging > 0:
         return Finding(
             "convergence", CARE, evidence, "Run longer chains: `NUTS(draws=1000)`; raise `target` if divergent."
@@ -119,8 +123,8 @@ def _stuck(positions: np.ndarray) -> int | None:
     return int(np.argmin(worst)) if sum(r < 1.05 for r in worst) == 1 else None
 
 
-def _weights(provenance) -> Finding:
-    khat, ess = provenance["khat"], provenance["importance_ess"]
+def _weights(twin: Twin) -> Finding:
+    khat, ess = twin.provenance["khat"], twin.provenance["importance_ess"]
     evidence = f"Pareto k-hat {khat:.2f}, {ess:.0f} effective importance draws."
     if not khat < 1.0 or ess < 50:
         return Finding(
@@ -129,6 +133,28 @@ def _weights(provenance) -> Finding:
     if khat > 0.7 or ess < 200:
         return Finding("importance weights", CARE, evidence, "Check the tails: fit again with `method=NUTS()`.")
     return Finding("importance weights", GOOD, evidence)
+
+
+def _particles(twin: Twin) -> Finding:
+    """Judge an updated twin by its particles: the k-hat in its provenance is that of the fit it began with."""
+    recent = _since_the_last_fit(twin)
+    share, ess = min(entry["share"] for entry in recent), twin.provenance["importance_ess"]
+    evidence = (
+        f"Updates since the last fit: {len(recent)}. {ess:.0f} of {twin.provenance['tried']} particles matter now, and "
+        f"after none of these updates less than {share:.0%} did."
+    )
+    if ess < 200:
+        return Finding("particles", CARE, evidence, "Check the tails: fit the whole record.")
+    return Finding("particles", GOOD, evidence)
+
+
+def _since_the_last_fit(twin: Twin) -> list[dict]:
+    """Return the log of the updates after the last fit of the whole record, as far as it is kept."""
+    updates = twin.provenance["updates"]
+    return list(itertools.takewhile(lambda entry: entry["refit"] is None, reversed(updates)))
+
+
+_JUDGES = {"NUTS": _convergence, "Filter": _particles}
 
 
 def _failures(provenance) -> Finding:
@@ -162,24 +188,24 @@ def _modes(provenance) -> Finding:
     evidence = f"{len(weights)} mode{'s' if len(weights) != 1 else ''} found" + (
         f" with weights {', '.join(f'{w:.2g}' for w in weights)}." if len(weights) > 1 else "."
     )
-    if len(weights) > 1 and weights[1] > 0.01:
-        return Finding("modes", CARE, evidence, "Look at `tree['posterior']`: means lie between the modes.")
+    if len(_weighty(provenance)) > 1:
+        return Finding(
+            "modes", CARE, evidence, "Means lie between the modes: look at `tree['posterior']` and at `modes`."
+        )
     return Finding("modes", GOOD, evidence)
+
+
+def _weighty(provenance) -> list[float]:
+    """Return the weights of the modes that matter."""
+    return [weight for _, weight in provenance["modes"] if weight > 0.01]
 
 
 def _conflicts(twin: Twin) -> list[Finding]:
     """Compare each posterior with its prior, at every knot: one far in the tail of its prior contradicts it."""
-    posterior, prior = twin.group("posterior"), twin.group("prior")
     conflicts = []
-    for name in twin.model.unknowns():
-        if name not in posterior.data_vars:
-            continue
-        belief, data = _scale_free(prior[name]), _scale_free(posterior[name])
-        if belief.shape[1] != data.shape[1]:  # an updated twin keeps the present value only
-            belief = belief[:, -1:]
-        moved = (data.mean(axis=0) - belief.mean(axis=0)) / np.maximum(belief.std(axis=0), 1e-12)
-        shift = float(moved[np.argmax(np.abs(moved))])
-        if abs(shift) > _FAR:
+    for name, belief in beliefs(twin).items():
+        shift = float(belief.shift[np.argmax(np.abs(belief.shift))])
+        if name in twin.model.unknowns() and abs(shift) > _FAR:
             conflicts.append((name, shift))
     if not conflicts:
         return [
@@ -243,6 +269,8 @@ def _scale_free(values: xr.DataArray) -> np.ndarray:
 
 def _misfit(twin: Twin) -> list[Finding]:
     """Compare measurements with their posterior replicates: too many outside means noise or model is wrong."""
+    if twin.provenance["method"] == "Filter":
+        return [_surprises(twin)]
     if "posterior_predictive" not in twin.tree.children:
         return [Finding("fit", GOOD, "No measurement yet: the twin is its prior.")]
     findings = []
@@ -256,15 +284,28 @@ def _misfit(twin: Twin) -> list[Finding]:
             continue
         low, high = np.nanquantile(drawn, [0.005, 0.995], axis=0)
         outside = int(np.sum((observed < low) | (observed > high)))
-        unlikely = _at_least(outside, observed.size, 0.01) < 0.05
         evidence = f"{outside} of {observed.size} measurements lie outside their own 99 % replicated interval."
-        action = (
-            "Allow for outliers with `StudentT` or `Contaminated` noise, or look for missing inputs."
-            if unlikely
-            else ""
-        )
-        findings.append(Finding(f"fit: {name}", CARE if unlikely else GOOD, evidence, action))
+        findings.append(_outside(f"fit: {name}", outside, observed.size, evidence))
     return findings
+
+
+def _outside(subject: str, outside: int, count: int, evidence: str) -> Finding:
+    """Judge how many of `count` measurements lie outside an interval that holds 99 %."""
+    if _at_least(outside, count, 0.01) < 0.05:
+        action = "Allow for outliers with `StudentT` or `Contaminated` noise, or look for missing inputs."
+        return Finding(subject, CARE, evidence, action)
+    return Finding(subject, GOOD, evidence)
+
+
+def _surprises(twin: Twin) -> Finding:
+    """Judge an updated twin by what it predicted of each measurement before it heard it: it keeps no replicates."""
+    recent = _since_the_last_fit(twin)
+    outside, heard = sum(entry["tail"] < 0.01 for entry in recent), sum(entry["heard"] for entry in recent)
+    evidence = (
+        f"Measurements heard by updates since the last fit: {heard}. Updates in which one lay outside the 99 % "
+        f"interval predicted for it: {outside}."
+    )
+    return _outside("fit", outside, heard, evidence)
 
 
 def _drift(twin: Twin) -> list[Finding]:

@@ -1,6 +1,5 @@
 """Rolling-origin evaluation: at every measurement forecast the next from the past only, beside simple baselines."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,8 @@ import jax
 import numpy as np
 import pandas as pd
 
-from .course import Course
 from .display import section, table
-from .fit import fit, in_double_precision
+from .fit import Personal, fit, in_double_precision
 from .forecast import forecast
 from .inputs import Inputs
 from .joint import joint
@@ -103,6 +101,7 @@ def evaluate(
     method: AbstractMethod | None = None,
     rolling: Filter | None = None,
     observations: Mapping[str, Observation] | None = None,
+    population: Personal | Sequence[Personal | None] | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Evaluation:
     """Forecast from every measurement of every patient, and compare with what came and with simple forecasters.
@@ -134,6 +133,9 @@ def evaluate(
         one. By default the twin is fitted anew at every origin.
     observations : mapping of str to Observation, optional
         How outputs are measured, where not as the model declares.
+    population : Population, or one per record, optional
+        What other patients taught, in place of the model's declared priors; one per record where each was learned
+        without that record's patient.
     progress : function of (stage, fraction), optional
         Called at every origin.
 
@@ -148,27 +150,32 @@ def evaluate(
     Raises
     ------
     ValueError
-        If there is no pair to forecast, or neither one model (or `first`) nor one per record.
+        If there is no pair to forecast, neither one model (`first`, `population`) nor one per record, or a population
+        was learned for another model.
     """
     patients = _named(records)
     models = _one_each("model", [model] if isinstance(model, AbstractModel) else model, patients)
     begins = [
         minutes(t) for t in _one_each("first", [first] if isinstance(first, str | float | int) else first, patients)
     ]
+    taught = _one_each("population", population if isinstance(population, Sequence) else [population], patients)
     frames, origins, twin_members, prior_members = [], [], [], []
     report = progress or (lambda stage, fraction: None)
     for number, ((name, record), one) in enumerate(zip(patients.items(), models, strict=True)):
         pairs = _pairs(one, record, minutes(horizon), begins[number], following, horizons)
         if pairs.empty:
             continue
+        how: Mapping[str, Observation] | None = observations
+        if taught[number] is not None:
+            one, how = taught[number].personalize(one, record, observations)
         fit_key, prior_key = jax.random.split(jax.random.fold_in(key, number))
         members, figures = _twin_members(
-            one, record, pairs, (method, rolling, observations), fit_key, report, (number, len(patients))
+            one, record, pairs, (method, rolling, how), fit_key, report, (number, len(patients))
         )
         frames.append(pairs.assign(patient=name))
         origins.append(figures.assign(patient=name))
         twin_members += members
-        prior_members += _prior_members(one, record, pairs, observations, prior_key)
+        prior_members += _prior_members(one, record, pairs, how, prior_key)
     if not frames:
         raise ValueError(
             "No measurement follows another within the horizon: lengthen `horizon`, or move `first` forward."
@@ -239,7 +246,7 @@ def _twins(model: AbstractModel, record: Record, origins, how, key) -> Iterator[
             if rolling is None or twin is None:
                 twin = fit(model, record.until(origin), key=fit_key, method=method, observations=observations)
             else:
-                twin = update(twin, news(record, twin.now, origin), key=fit_key, method=rolling)
+                twin = update(twin, record.between(twin.now, origin), key=fit_key, method=rolling)
         except RuntimeError:
             twin = None
         yield twin, ahead_key
@@ -271,18 +278,6 @@ def _twin_members(
     return members, pd.DataFrame(figures, columns=["origin", "method", "khat", "failed_solves", "failed"])
 
 
-def news(record: Record, begin: float, end: float) -> Record:
-    """Return what became known after `begin` until `end` (min); inputs stopped by `begin` are named as zero."""
-    between = record.between(begin, end)
-    silent = [name for name in record.inputs.until(end).names if name not in between.inputs]
-    zeros = {name: _nothing(record.inputs[name], begin) for name in silent}
-    return dataclasses.replace(between, inputs=Inputs({**between.inputs.courses, **zeros}))
-
-
-def _nothing(course: Course, begin: float) -> Course:
-    return Course(np.array([begin]), np.array([np.inf]), np.zeros(1), course.unit, np.zeros(1, bool))
-
-
 def given(model: AbstractModel, record: Record, until: float) -> Inputs:
     """Return the inputs of the model that were really given up to a time (min); infusions running then run on."""
     declared = model.quantities(model.Input)
@@ -309,6 +304,7 @@ def _prior_measurements(density, key):
         position_key, *keys = jax.random.split(key, 1 + len(density.data))
         values = density.constrain(density.draw_prior(position_key))
         means, solved = density.means(values)
+        solved &= density.within_reach({name: means[name] for name in density.data})
         measured = density.measured(means, values)
         return {
             name: jax.numpy.where(solved, noisy.sample(k), np.nan)

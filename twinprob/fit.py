@@ -1,5 +1,6 @@
 """Join a model and a record to a twin."""
 
+import dataclasses
 import importlib.metadata
 import math
 from collections.abc import Callable, Mapping
@@ -103,7 +104,8 @@ def fit(
         notes = (f"Laplace's k-hat was {sampled.khat:.2f}, so the posterior was sampled with NUTS instead.",)
         sampled = NUTS().sample(density, key=sample_key, progress=progress)
     learned = "" if population is None else repr(population)
-    return twin_of(density, record, observations, sampled, key=key, population=learned, notes=notes)
+    twin = twin_of(density, record, observations, sampled, key=key, population=learned, notes=notes)
+    return dataclasses.replace(twin, method=method)
 
 
 def posed(model: AbstractModel, record: Record, population: Personal | None, observations, integrator):
@@ -228,6 +230,8 @@ def _groups(
         "unconstrained": dataset({"position": Labelled(("chain", "draw", "unknown"), sampled.positions)}, {}, {}),
         "log_prior": dataset({n: Labelled(("chain", "draw"), v) for n, v in described["log_prior"].items()}, {}, {}),
     }
+    if sampled.modes:  # a method of the user's own may know of none
+        groups["modes"] = dataset(_modes(density, record, sampled, index, keys[0]), coords, {})
     if density.data:
         groups["posterior_predictive"] = dataset(_measured(density, described["replicates"]), coords, {})
         groups["prior_predictive"] = dataset(_measured(density, prior["replicates"]), coords, {})
@@ -266,9 +270,17 @@ def _coords(density: Joint, record: Record, times) -> dict[str, Labelled]:
     return coords
 
 
-def _parameters(density: Joint, record: Record, described) -> dict[str, Labelled]:
+def _modes(density: Joint, record: Record, sampled: Sampled, index, key) -> dict[str, Labelled]:
+    """Return where each mode is, most probable first, its log density and its share of the posterior."""
+    positions, densities, weights = (np.stack(parts) for parts in zip(*sampled.modes, strict=True))
+    described = _describe(density, jnp.asarray(positions), index, key, (len(positions),))
+    found = _parameters(density, record, described, ("mode",))
+    found["log_density"] = Labelled(("mode",), densities, "", "log density on the unconstrained scale")
+    return {**found, "weight": Labelled(("mode",), weights, "", "share of the posterior")}
+
+
+def _parameters(density: Joint, record: Record, described, dims=("chain", "draw")) -> dict[str, Labelled]:
     declared, found = density.model.parameters(), {}
-    dims = ("chain", "draw")
     processes = density.model.processes()
     for name, values in described["parameters"].items():
         about = (declared[name].unit, declared[name].about, declared[name].source)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,9 +79,67 @@ def fit_population(
     ValueError
         If fewer than three records hold an output of the model, or a covariate is absent, constant or unknown.
     """
-    report = progress or (lambda stage, fraction: None)
+    learned = _learn(
+        _group(model, tuple(records), covariates or {}, observations, integrator), method, rounds, key, progress
+    )
+    return learned.population(range(len(learned.rows)), observations, key)
+
+
+@in_double_precision
+def fit_population_of_others(
+    model: AbstractModel,
+    records: Sequence[Record],
+    *,
+    key,
+    covariates: Mapping[str, Sequence[str]] | None = None,
+    observations: Mapping[str, Observation] | None = None,
+    integrator: AbstractIntegrator | None = None,
+    method: AbstractMethod | None = None,
+    rounds: int = 20,
+    progress: Callable[[str, float], None] | None = None,
+) -> tuple[Population, ...]:
+    """Learn for each patient how a model's unknowns are distributed over the others.
+
+    For scores: what was learned from patients may be judged on other patients only, as in
+    ``evaluate(model, records, population=fit_population_of_others(model, records, key=key), key=key)``.
+
+    Parameters
+    ----------
+    model, records, key, covariates, observations, integrator, method, rounds, progress
+        As for `fit_population`.
+
+    Returns
+    -------
+    populations : tuple of Population, one per record
+        The hyperparameters of each rest on the other records' measurements alone.
+
+    Raises
+    ------
+    ValueError
+        As `fit_population`, and if fewer than four records hold an output of the model.
+
+    Notes
+    -----
+    Patients are fitted once, under one reference that all records have led to. It only proposes draws and is weighted
+    away, patient by patient: leaving one out takes its factor out of the hyperparameters' density and costs no fit.
+    """
     group = _group(model, tuple(records), covariates or {}, observations, integrator)
-    at, chance = None, generator(jax.random.fold_in(key, 0))
+    if len(group.records) <= _FEWEST:
+        raise ValueError(
+            f"To leave one out, a population needs more than {_FEWEST} records with an output of model "
+            f"`{type(model).__name__}`, but {len(group.records)} of {len(records)} have one."
+        )
+    learned = _learn(group, method, rounds, key, progress)
+    found = []
+    for number, record in enumerate(records):
+        others = [place for place, i in enumerate(learned.rows) if group.records[i] is not record]
+        found.append(learned.population(others, observations, jax.random.fold_in(key, number)))
+    return tuple(found)
+
+
+def _learn(group: "_Group", method: AbstractMethod | None, rounds: int, key, progress) -> "_Learned":
+    """Fit the patients under one reference after another until it has settled."""
+    report, at = progress or (lambda stage, fraction: None), None
     for turn in range(rounds):
 
         def done(share, turn=turn):
@@ -95,17 +153,37 @@ def fit_population(
         if moved < _SETTLED:
             break
     patients, failures = _drawn(group, at, method or _LAST, jax.random.fold_in(key, 0), done)
-    hyper = sample(patients, mode(patients, peak), _HYPER_DRAWS, chance)
     report("done", 1.0)
-    figures = _figures(patients, hyper, turn + 1, moved, failures)
-    provenance = {
-        **figures,
-        "key": np.asarray(jax.random.key_data(key)).tolist(),
-        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
-        "model": f"{type(model).__module__}:{type(model).__qualname__}",
-        "data_hashes": [group.records[i].data_hash for i in range(len(group.records))],
-    }
-    return Population(model, dict(observations or {}), group.terms, _tree(group, patients, hyper, provenance))
+    rows = tuple(i for i in range(len(group.records)) if i not in failures)
+    return _Learned(group, patients, rows, peak, {"rounds": turn + 1, "moved": moved}, failures)
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """Every patient's draws under the reference that was settled on, and where the hyperparameters' mode was."""
+
+    group: "_Group"
+    patients: Patients
+    rows: tuple[int, ...]
+    peak: np.ndarray
+    about: dict[str, Any]
+    failures: dict[int, str]
+
+    def population(self, chosen: Iterable[int], observations, key) -> Population:
+        """Draw the hyperparameters from what the chosen patients, places among `rows`, say of them."""
+        chosen = list(chosen)
+        group, rows = self.group, [self.rows[place] for place in chosen]
+        patients = self.patients.select(chosen)
+        hyper = sample(patients, mode(patients, self.peak), _HYPER_DRAWS, generator(jax.random.fold_in(key, 0)))
+        provenance = {
+            **_figures(patients, hyper, self.about, self.failures),
+            "key": np.asarray(jax.random.key_data(key)).tolist(),
+            "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+            "model": f"{type(group.model).__module__}:{type(group.model).__qualname__}",
+            "data_hashes": [group.records[i].data_hash for i in rows],
+        }
+        found = _tree(group, patients, rows, hyper, provenance)
+        return Population(group.model, dict(observations or {}), group.terms, found)
 
 
 @dataclass(frozen=True)
@@ -255,13 +333,12 @@ def _moved(patients: Patients, start, peak) -> float:
     return float(np.max(np.abs(peak - start) / np.sqrt(np.diag(spread_at(patients, peak)))))
 
 
-def _figures(patients: Patients, hyper: Hyperparameters, rounds: int, moved: float, failures) -> dict[str, Any]:
+def _figures(patients: Patients, hyper: Hyperparameters, about, failures) -> dict[str, Any]:
     middle = patients.join(hyper.coefficients.mean(0), np.exp(np.log(hyper.spreads).mean(0)))
     shares = effective(patients, middle)
     return {
         "patients": len(patients.design),
-        "rounds": rounds,
-        "moved": moved,
+        **about,
         "khat": hyper.khat,
         "effective_draws": hyper.ess,
         "fewest_effective_draws_of_a_patient": float(shares.min() * patients.deviations.shape[1]),
@@ -269,7 +346,7 @@ def _figures(patients: Patients, hyper: Hyperparameters, rounds: int, moved: flo
     }
 
 
-def _tree(group: _Group, patients: Patients, hyper: Hyperparameters, provenance):
+def _tree(group: _Group, patients: Patients, rows, hyper: Hyperparameters, provenance):
     shape = (_CHAINS, _HYPER_DRAWS // _CHAINS)
     coords = {
         "parameter": Labelled(("parameter",), np.array(group.sites)),
@@ -287,8 +364,7 @@ def _tree(group: _Group, patients: Patients, hyper: Hyperparameters, provenance)
             about="standard deviation over patients; unconstrained scale",
         ),
     }
-    alive = [i for i in range(len(group.records)) if str(i) not in provenance["failed"]]
-    declared = group.centers[alive]
+    declared = group.centers[rows]
     each = {
         "declared_center": Labelled(("patient", "parameter"), declared),
         "mean": Labelled(("patient", "parameter"), patients.deviations.mean(1) + declared),

@@ -255,6 +255,7 @@ def _ahead(ahead: Joint, draws, first, index, keys):
             parameters[name] = _extended(model, name, process, values, count, path_key)
         states, solved, rows = ahead.states(parameters, state)
         outputs = ahead.outputs(states, rows, index)
+        solved &= ahead.within_reach({name: getattr(outputs, name) for name in model.quantities(model.Output)})
         measured = {}
         for name, key in zip(
             ahead.observations, jax.random.split(noise_key, max(len(ahead.observations), 1)), strict=False

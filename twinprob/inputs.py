@@ -228,7 +228,7 @@ class Inputs:
         Returns
         -------
         inputs : Inputs
-            Inputs that had not begun are absent.
+            Inputs that had not begun are absent; what is known to be zero stays so.
         """
         return self._each(lambda course: course.until(time))
 
@@ -245,8 +245,8 @@ class Inputs:
         inputs : Inputs
             Clipped. An input that was given earlier and not in this span is still named: it is known to be zero.
         """
-        begun = {name: course for name, course in self.courses.items() if course.until(end).starts.size}
-        return Inputs({name: course.between(begin, end) for name, course in begun.items()})
+        known = self.until(end).courses
+        return Inputs({name: course.after(begin) for name, course in known.items()})
 
     def after(self, time: float | str) -> Inputs:
         """Keep what happens from a time on; see `Course.after`.
@@ -309,7 +309,7 @@ class Inputs:
 
     def _each(self, cut: Any) -> Inputs:
         cuts = {name: cut(course) for name, course in self.courses.items()}
-        return Inputs({name: course for name, course in cuts.items() if course.starts.size})
+        return Inputs({n: cut for n, cut in cuts.items() if cut.starts.size or not self.courses[n].starts.size})
 
     def _repr_html_(self) -> str:
         return display.section(

@@ -17,7 +17,7 @@ from .observation import Measured, Observation
 from .record import Record
 from .segments import Segments, bucket, build, drives, knots, minutes_per_unit
 from .simulate import AbstractIntegrator, FixedStep, borders, layout_of, outputs_at, slopes_at, timeline_of
-from .units import convert
+from .units import convert, reach
 
 _IMPOSSIBLE = 1e30
 _LARGEST = 150.0  # exp(150)^4 is still finite
@@ -181,6 +181,12 @@ class Joint(eqx.Module):
             return jax.tree.map(lambda x: x[0], at(patient, states[i][None], i[None], self.segments))
 
         return jax.vmap(one)(local, jnp.asarray(index))
+
+    def within_reach(self, outputs: Mapping[str, Array]) -> Array:
+        """Say whether outputs stay where a patient's can: an unstable integration leaves long before it overflows."""
+        declared = self.model.quantities(self.model.Output)
+        far = [jnp.any(jnp.abs(values) > reach(name, declared[name].unit)) for name, values in outputs.items()]
+        return ~jnp.any(jnp.stack(far)) if far else jnp.ones((), bool)
 
     def means(self, values: Mapping[str, Any]) -> tuple[dict[str, Array], Array]:
         """Return the noise-free output at each measurement by output name, and whether the solve succeeded."""
@@ -358,12 +364,11 @@ def with_covariates(model: AbstractModel, record: Record) -> AbstractModel:
 
 def _data(series, name, unit, observation, index) -> Data:
     values = np.asarray(convert(series.values, series.unit, unit, variable=name), float)
-    limits = np.asarray(series.limits)
-    limits = np.where(values <= observation.lower, -1, np.where(values >= observation.upper, 1, limits)).astype(np.int8)
+    values, limits = observation.censored(values, series.limits)
     pad = bucket(len(values)) - len(values)
     widths = None if observation.repeats is None else observation.repeats.widths(series.times)
     return Data(
-        values=np.pad(np.clip(values, observation.lower, observation.upper), (0, pad), mode="edge"),
+        values=np.pad(values, (0, pad), mode="edge"),
         limits=np.pad(limits, (0, pad)),
         present=np.pad(np.ones(len(values), bool), (0, pad)),
         index=np.pad(index, (0, pad), mode="edge").astype(np.int32),

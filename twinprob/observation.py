@@ -212,6 +212,11 @@ class Observation(eqx.Module):
         """Return how the output is measured with these values in place of fields of its noise."""
         return dataclasses.replace(self, noise=dataclasses.replace(self.noise, **sizes))
 
+    def censored(self, values: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return values no further than the detection limits, and the side on which each lies: -1, 0 or +1."""
+        beyond = np.where(values <= self.lower, -1, np.where(values >= self.upper, 1, limits))
+        return np.clip(values, self.lower, self.upper), beyond.astype(np.int8)
+
     def log_density(self, value, mean, limits):
         """Return the log density of measurements, or the log probability beyond a limit where `limits` is -1 or +1."""
         exact = self.noise.distribution(mean).log_prob(value)

@@ -122,6 +122,8 @@ def _continued(record: Record, new_data: Record) -> tuple[Inputs, float]:
         changed = min(changed, differs if differs < record.end else math.inf)
         if len(joined.starts):
             courses[name] = joined
+        else:  # it never ran
+            courses.pop(name, None)
     return Inputs(courses), changed
 
 

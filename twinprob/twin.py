@@ -39,10 +39,13 @@ class Twin:
     tree : xarray.DataTree
         Draws and data in the ArviZ schema: `posterior`, `prior`, `posterior_predictive`, `prior_predictive`,
         `log_likelihood`, `log_prior`, `sample_stats`, `observed_data`, `constant_data`; beside them `trajectory`
-        (outputs over time), `state` (the state now) and `unconstrained` (positions for the library's own use).
+        (outputs over time), `state` (the state now), `modes` (where each mode is, and its weight) and `unconstrained`
+        (positions for the library's own use). Of an updated twin, `filtered` holds quantiles of the outputs over time.
     observations : mapping of str to Observation
         How outputs are measured, where not as the model declares.
     integrator : AbstractIntegrator
+    method : AbstractMethod or None
+        As `fit` was asked, None for its default; an update that fits the whole record again asks the same.
     """
 
     model: AbstractModel
@@ -50,6 +53,7 @@ class Twin:
     tree: xr.DataTree
     observations: Mapping[str, Observation]
     integrator: AbstractIntegrator
+    method: Any = None
 
     @property
     def now(self) -> float:
@@ -117,11 +121,10 @@ class Twin:
         """Say which share of a parameter's prior variance the data removed; `identify` says what follows."""
         if "prior" not in self.tree.children or name not in self.tree["prior"]:
             return ""
-        spread = []
-        for group in ("prior", "posterior"):
-            values = self.group(group)[name].values
-            last = values if values.ndim == 2 else values[..., -1]
-            spread.append(float(np.var(np.log(last) if np.all(last > 0) else last)))
+        values = [self.group(group)[name].values for group in ("prior", "posterior")]
+        last = [x if x.ndim == 2 else x[..., -1] for x in values]
+        positive = all(np.all(x > 0) for x in last)
+        spread = [float(np.var(np.log(x) if positive else x)) for x in last]
         return f"{max(0.0, 1.0 - spread[1] / max(spread[0], 1e-300)):.0%} of prior variance"
 
 
@@ -132,7 +135,7 @@ def load(path, *, own: Iterable[type] = ()) -> Twin:
     ----------
     path : str or Path
     own : iterable of classes
-        Model, noise or process classes defined outside twinprob that the twin uses.
+        Model, noise, process or method classes defined outside twinprob that the twin uses.
 
     Returns
     -------
@@ -156,6 +159,7 @@ def load(path, *, own: Iterable[type] = ()) -> Twin:
         tree=content,
         observations={name: decode(value, classes) for name, value in described["observations"].items()},
         integrator=decode(described["integrator"], classes),
+        method=decode(described.get("method"), classes),
     )
 
 
@@ -201,6 +205,7 @@ def _encode_twin(twin: Twin) -> dict[str, Any]:
         "record": encode_record(twin.record),
         "observations": {name: encode(value) for name, value in twin.observations.items()},
         "integrator": encode(twin.integrator),
+        "method": encode(twin.method),
     }
 
 

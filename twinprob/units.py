@@ -26,6 +26,7 @@ __all__ = [
     "per_time",
     "per_weight",
     "plausible",
+    "reach",
     "require_plausible",
 ]
 
@@ -334,6 +335,23 @@ def plausible(variable: str, values: np.ndarray, unit: str, *, weight: float | N
         return np.isfinite(values)
     converted = convert(values, unit, entry.unit, variable=variable, weight=weight)
     return (converted >= entry.low * (1 - 1e-9)) & (converted <= entry.high * (1 + 1e-9))
+
+
+def reach(variable: str, unit: str) -> float:
+    """Return ten times the largest plausible size of a variable in a unit, infinite where there is none.
+
+    Examples
+    --------
+    >>> reach("glucose", "mmol/L"), reach("temper", "1")
+    (800.0, inf)
+    """
+    entry = VOCABULARY.get(variable)
+    if entry is None or not entry.unit:
+        return float("inf")
+    try:
+        return 10.0 * float(convert(max(abs(entry.low), abs(entry.high)), entry.unit, unit, variable=variable))
+    except ValueError:  # per kilogram on one side only
+        return float("inf")
 
 
 def require_plausible(variable: str, values: np.ndarray, unit: str, *, weight: float | None = None) -> None:

@@ -3,13 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from .fit import fit, in_double_precision
 from .labels import Labelled, dataset, tree
-from .methods.cloud import Cloud, cloud_of, follow, observed_outputs
+from .methods.cloud import Cloud, cloud_of, follow, observed_outputs, rows_of
 from .methods.filter import Filter, Heard, columns, draw
 from .methods.sampled import generator
 from .record import Record
@@ -18,7 +20,9 @@ from .stay import join
 from .twin import Twin
 from .units import convert
 
+LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # the edges of 95, 80 and 50 %, and the median
 _LOG = 48
+_TIMES = 288
 
 
 @in_double_precision
@@ -40,9 +44,10 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
     -------
     Twin
         Its record is the old one with the new data, its draws are those of now: of a varying parameter only the
-        present value is kept. `provenance["updates"]` lists time, method, effective share of the particles, and why
-        the whole record was fitted again where it was: too few particles mattered, the measurement was far outside
-        what was predicted, or it came later than the filter remembers.
+        present value is kept; of the outputs, group `filtered` keeps quantiles at each update. `provenance["updates"]`
+        lists time, method, effective share of the particles, and why the whole record was fitted again, by the method
+        the twin was fitted with, where it was: too few particles mattered, the measurement was far outside what was
+        predicted, or it came later than the filter remembers.
 
     Raises
     ------
@@ -66,8 +71,9 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
     usable = [cloud for cloud in clouds if cloud.time <= since]
     late = bool(clouds[-1].time > since)
     if not usable:
+        begun = round(since, 3) + 0.0  # not the last number below it
         reason = (
-            f"the new data reach back to {since:g} min, before the filter's memory begins at {clouds[0].time:g} min"
+            f"the new data reach back to {begun:g} min, before the filter's memory begins at {clouds[0].time:g} min"
         )
         return _refitted(twin, record, reason, late, key=start_key)
     cloud, heard = follow(usable[-1], twin.model, record, twin.observations, twin.integrator, settings, key=follow_key)
@@ -89,9 +95,11 @@ def _distrust(heard: Heard, settings: Filter) -> str:
 
 
 def _refitted(twin: Twin, record: Record, reason: str, late: bool, *, key) -> Twin:
-    """Fit the whole record again and say so."""
-    again = fit(twin.model, record, key=key, observations=twin.observations, integrator=twin.integrator)
-    provenance = again.provenance
+    """Fit the whole record again as the twin was fitted, and say so."""
+    how = {"observations": twin.observations, "integrator": twin.integrator, "method": twin.method}
+    again = fit(twin.model, record, key=key, **how)
+    # The population's priors are the model's by now.
+    provenance = {**again.provenance, "population": twin.provenance["population"]}
     note = f"Updated at {record.end / 60:.2f} h by a fit of the whole record, because {reason}."
     entry = {"time": record.end, "method": provenance["method"], "share": None, "late": late, "refit": reason}
     provenance = {**provenance, **_logged(twin.provenance, entry), "notes": [note, *provenance["notes"]]}
@@ -138,6 +146,7 @@ def _updated(twin: Twin, record: Record, clouds: list[Cloud], heard: Heard, late
         "posterior": dataset(_parameters(model, parameters, shape), coords, {}),
         "state": dataset(_states(model, np.asarray(states), shape), {}, {"time": record.end, "time_units": "min"}),
         "filter": dataset(_kept(model, how, clouds), {}, {}),
+        "filtered": _filtered(twin, record, how, parameters, states),
         **_observed(twin, record, how),
     }
     if "prior" in twin.tree.children:
@@ -189,17 +198,62 @@ def _kept(model, how, clouds: list[Cloud]) -> dict[str, Labelled]:
 
 
 def _observed(twin: Twin, record: Record, how) -> dict[str, xr.Dataset]:
-    """Return the measurements since the twin's present, in the model's units."""
-    declared, found, coords = twin.model.quantities(twin.model.Output), {}, {}
-    for name in how:
-        if name not in record.observations:
-            continue
-        series = record.observations[name]
+    """Return the last measurements, in the model's units, and on which side of a limit each lies."""
+    declared, coords = twin.model.quantities(twin.model.Output), {}
+    found: dict[str, Labelled] = {}
+    sides: dict[str, Labelled] = {}
+    for name in (name for name in how if name in record.observations):
+        series, quantity, dims = record.observations[name], declared[name], (f"{name}_time",)
         recent = series.select(np.arange(len(series.times)) >= len(series.times) - _LOG)
-        values = convert(recent.values, recent.unit, declared[name].unit, variable=name)
-        found[name] = Labelled((f"{name}_time",), values, declared[name].unit, declared[name].about)
-        coords[f"{name}_time"] = Labelled((f"{name}_time",), recent.times, "min", f"times at which {name} was measured")
-    return {"observed_data": dataset(found, coords, {})} if found else {}
+        values = np.asarray(convert(recent.values, recent.unit, quantity.unit, variable=name), float)
+        values, limits = how[name].censored(values, recent.limits)
+        found[name] = Labelled(dims, values, quantity.unit, quantity.about)
+        sides[f"{name}_limit"] = Labelled(dims, limits, "", "-1 below, 0 measured, +1 above")
+        coords[dims[0]] = Labelled(dims, recent.times, "min", f"times at which {name} was measured")
+    groups = {"observed_data": dataset(found, coords, {}), "constant_data": dataset(sides, coords, {})}
+    return groups if found else {}
+
+
+def _filtered(twin: Twin, record: Record, how, parameters, states) -> xr.Dataset:
+    """Return quantiles of the outputs over time: of the last fit, and of each update as it was believed then."""
+    model, declared = twin.model, twin.model.quantities(twin.model.Output)
+    rows, layout = rows_of(model, record, how, record.end)
+    level = rows.timeline[0, 2 : 2 + layout.inputs]
+    outputs = _outputs(model, [parameters[name] for name in model.unknowns()], states, level)
+    now = {name: np.nanquantile(np.asarray(getattr(outputs, name)), LEVELS)[:, None] for name in declared}
+    times, before = np.array([record.end]), _filtered_before(twin)
+    if before is not None:
+        earlier = before["time"].values < record.end  # what came late replaces what was believed then
+        times = np.append(before["time"].values[earlier], times)[-_TIMES:]
+        now = {n: np.append(before[n].values[:, earlier], x, axis=1)[:, -_TIMES:] for n, x in now.items()}
+    found = {
+        name: Labelled(("quantile", "time"), values, declared[name].unit, f"{declared[name].about}, noise-free")
+        for name, values in now.items()
+    }
+    coords = {
+        "quantile": Labelled(("quantile",), np.array(LEVELS)),
+        "time": Labelled(("time",), times, "min", "time since the record's origin"),
+    }
+    return dataset(found, coords, {})
+
+
+def _filtered_before(twin: Twin) -> xr.Dataset | None:
+    """Return the quantiles an updated twin has, or those of a fitted twin's trajectory."""
+    if "filtered" in twin.tree.children:
+        return twin.group("filtered")
+    if "trajectory" not in twin.tree.children:
+        return None
+    return twin.group("trajectory").quantile(list(LEVELS), dim=("chain", "draw"))
+
+
+@eqx.filter_jit
+def _outputs(model, parameters, states, level):
+    """Return the noise-free outputs of every draw."""
+
+    def one(own, state):
+        return model.install(model.unknowns(), own).output(model.State(*state), model.Input(*level))
+
+    return jax.vmap(one)(jnp.stack(parameters, axis=-1), states)
 
 
 def _provenance(twin: Twin, record: Record, cloud: Cloud, heard: Heard, late: bool, draws: int, key) -> dict[str, Any]:
@@ -207,6 +261,7 @@ def _provenance(twin: Twin, record: Record, cloud: Cloud, heard: Heard, late: bo
     particles = len(cloud.values)
     entry = {"time": record.end, "method": "Filter", "share": float(heard.share), "late": late, "refit": None}
     entry |= {"stages": int(heard.stages), "tail": float(heard.tail), "log_evidence": float(heard.evidence)}
+    entry["heard"] = _measurements(twin.model, record) - _measurements(twin.model, twin.record)
     return {
         **before,
         **_logged(before, entry),
@@ -220,3 +275,8 @@ def _provenance(twin: Twin, record: Record, cloud: Cloud, heard: Heard, late: bo
         "tried": particles,
         "solves_failed": 0,
     }
+
+
+def _measurements(model, record: Record) -> int:
+    outputs = model.quantities(model.Output)
+    return sum(len(series.times) for name, series in record.observations.items() if name in outputs)

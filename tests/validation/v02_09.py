@@ -10,7 +10,6 @@ import twinprob as tp
 from tests.validation import Result
 from tests.validation.v01_07 import verdict
 from twinprob.calibrate import calibrate
-from twinprob.evaluate import news
 from twinprob.methods.filter import Filter
 from twinprob.models.metabolic import ICING
 from twinprob.update import update
@@ -34,9 +33,8 @@ def filtered(record: tp.Record, key) -> tp.Twin:
     times = record.observations["glucose"].times
     twin = tp.fit(ICING(), record.until(times[0]), key=jax.random.fold_in(key, 0), method=SMALL)
     for i, time_ in enumerate(times[1:], 1):
-        twin = update(
-            twin, news(record, twin.now, time_), key=jax.random.fold_in(key, i), method=Filter(particles=4096)
-        )
+        new = record.between(twin.now, time_)
+        twin = update(twin, new, key=jax.random.fold_in(key, i), method=Filter(particles=4096))
     return twin
 
 

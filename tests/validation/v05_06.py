@@ -11,7 +11,6 @@ import pandas as pd
 import twinprob as tp
 from tests.validation import Result, shared_data
 from twinprob.evaluate import given as recorded
-from twinprob.evaluate import news
 from twinprob.methods.filter import Filter
 from twinprob.models.sepsis import VasopressorPressure
 from twinprob.readers import hemodynamics
@@ -91,7 +90,7 @@ def members(model: tp.AbstractModel, record: tp.Record, how, wanted: pd.DataFram
     twin = begun(model, record, how, key)
     for number, (origin, rows) in enumerate(wanted.groupby("origin")):
         update_key, ahead_key = jax.random.split(jax.random.fold_in(key, number))
-        twin = tp.update(twin, news(record, twin.now, float(origin)), key=update_key, method=ROLLING)
+        twin = tp.update(twin, record.between(twin.now, float(origin)), key=update_key, method=ROLLING)
         times = np.unique(rows["time"])
         ahead = tp.forecast(twin, key=ahead_key, times=times, inputs=recorded(model, record, times[-1]))
         draws = ahead.tree["predictions"][MAP].values.reshape(-1, len(times))
@@ -101,7 +100,7 @@ def members(model: tp.AbstractModel, record: tp.Record, how, wanted: pd.DataFram
 def believed(model: tp.AbstractModel, record: tp.Record, key) -> np.ndarray:
     """Return mean and variance of the logarithm of each of `LEARNED` after a whole stay, shape (2, learned)."""
     twin = begun(model, record, None, key)
-    twin = tp.update(twin, news(record, twin.now, record.end), key=key, method=ROLLING)
+    twin = tp.update(twin, record.between(twin.now, record.end), key=key, method=ROLLING)
     logs = np.log(np.stack([twin.tree["posterior"][name].values.ravel() for name in LEARNED]))
     return np.stack([logs.mean(axis=1), logs.var(axis=1)])
 

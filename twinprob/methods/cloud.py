@@ -160,9 +160,8 @@ def rows_of(model: AbstractModel, record: Record, how, begin: float) -> tuple[Ro
             series = seen[name]
             value = np.asarray(convert(series.values, series.unit, declared[name].unit, variable=name), float)
             at = ends[index[np.searchsorted(times, series.times)] - 1] - 1
-            lower, upper = how[name].lower, how[name].upper
-            limits[at, i] = np.where(value <= lower, -1, np.where(value >= upper, 1, series.limits))
-            values[at, i], present[at, i] = np.clip(value, lower, upper), True
+            values[at, i], limits[at, i] = how[name].censored(value, series.limits)
+            present[at, i] = True
             if how[name].repeats is not None:
                 widths[at, i] = _widths(how[name].repeats, record.observations[name].times, begin)
     layout = Layout(segments.level.shape[1], segments.linear, substeps, model.unknowns())

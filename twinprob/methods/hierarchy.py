@@ -1,6 +1,6 @@
 """The distribution over patients, from draws of each patient's posterior under a reference that is reweighted away."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import equinox as eqx
 import jax
@@ -42,6 +42,12 @@ class Patients(eqx.Module):
     def size(self) -> int:
         """Number of hyperparameters."""
         return len(self.used) + len(self.widths)
+
+    def select(self, chosen) -> "Patients":
+        """Return these patients alone, by their places."""
+        rows = np.asarray(chosen, int)
+        kept = {name: getattr(self, name)[rows] for name in ("deviations", "present", "design", "centers", "spreads")}
+        return replace(self, **kept)
 
     def split(self, point):
         """Return coefficients (parameter, term) and spreads (parameter,) at a point (hyperparameter,)."""

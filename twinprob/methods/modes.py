@@ -59,9 +59,9 @@ Found = tuple[list[Mode], list[Mode], np.ndarray]
 
 
 def search(
-    parts: Split, starts: int, iterations: int, tolerance: float = 1e-7, *, key, keep: float = 12.0, most: int = 6
+    parts: Split, starts: int, iterations: int, tolerance: float = 1e-7, *, key, keep: float = 12.0
 ) -> Generator[Any, Any, Found]:
-    """Find the distinct modes; those within `keep` nats of the best evidence matter.
+    """Find the distinct modes; all within `keep` nats of the best evidence matter.
 
     Returns
     -------
@@ -87,8 +87,8 @@ def search(
         )
     best = max(m.log_evidence for m in modes)
     modes = sorted(modes, key=lambda m: -m.log_evidence)
-    likely = [m for m in modes if m.log_evidence > best - keep][:most]
-    return likely, modes[len(likely) :][:most], spread
+    likely = [m for m in modes if m.log_evidence > best - keep]
+    return likely, modes[len(likely) :], spread
 
 
 def find_modes(joint: Joint, starts: int, iterations: int, *, key) -> Found:

@@ -9,7 +9,7 @@ from .sensitivity import sensitivity_over_time
 from .sheet import Picture, backend, png
 from .twin import fan, path, prior_posterior
 from .vasopressor import dose_response, pressure_fans
-from .ventilation import elastance, loops, settings_fan, strip
+from .ventilation import elastance, elastance_against_peep, loops, settings_fan, strip
 
 __all__ = [
     "Picture",
@@ -18,6 +18,7 @@ __all__ = [
     "dose_response",
     "eigen_spectrum",
     "elastance",
+    "elastance_against_peep",
     "fan",
     "guyton",
     "loops",

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFormatter
 
+from ..update import LEVELS
+
 # Okabe and Ito's colors, told apart by color-blind readers too.
 BLUE, BLACK, GREEN, GRAY = "#0072B2", "#000000", "#009E73", "#8C8C8C"
 INPUT_COLORS = ("#D55E00", "#E69F00", "#CC79A7", "#56B4E9")
@@ -68,10 +70,15 @@ def flat_draws(group: Any, name: str) -> np.ndarray:
 
 def band(axis: Axes, hours: np.ndarray, draws: np.ndarray, step: str | None = None) -> None:
     """Draw nested bands and their median; `draws` has shape (draw, time)."""
-    for probability, alpha in BANDS:
-        low, high = np.nanquantile(draws, [(1 - probability) / 2, (1 + probability) / 2], axis=0)
+    nested(axis, hours, np.nanquantile(draws, LEVELS, axis=0), step)
+
+
+def nested(axis: Axes, hours: np.ndarray, quantiles: np.ndarray, step: str | None = None) -> None:
+    """Draw bands between quantiles at `LEVELS`, shape (quantile, time), and their median."""
+    for i, (_, alpha) in enumerate(BANDS):
+        low, high = quantiles[i], quantiles[-1 - i]
         axis.fill_between(hours, low, high, step=step, color=BLUE, alpha=alpha, lw=0)  # type: ignore[arg-type]
-    axis.plot(hours, np.nanmedian(draws, axis=0), color=BLUE, lw=1.6, drawstyle=f"steps-{step}" if step else "default")
+    axis.plot(hours, quantiles[len(BANDS)], color=BLUE, lw=1.6, drawstyle=f"steps-{step}" if step else "default")
 
 
 def thin_lines(axis: Axes, hours: np.ndarray, draws: np.ndarray) -> None:

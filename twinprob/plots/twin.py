@@ -14,6 +14,7 @@ from ..model import nearest
 from ..record import Record
 from ..twin import Twin
 from ..units import convert, minutes
+from ..update import LEVELS
 from ..vocabulary import VOCABULARY
 from .sheet import (
     BLACK,
@@ -26,6 +27,7 @@ from .sheet import (
     finish,
     flat_draws,
     logarithmic,
+    nested,
     panels,
     sheet,
     thin_lines,
@@ -63,7 +65,8 @@ def fan(
     -------
     figure : matplotlib Figure
         Bands hold the noise-free output with 50, 80 and 95 % probability; dotted lines hold 95 % of future
-        measurements. Time is in hours.
+        measurements. Time is in hours. Of an updated twin, the past is what was believed at each update, without the
+        measurements that came later, and the last 48 measurements are shown.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def fan(
         If there is no such variable, or `twin` is not the one that made the forecast.
     """
     past, ahead = _past_and_future(shown, twin)
-    group = shown.tree["trajectory" if isinstance(shown, Twin) else "predicted_outputs"]
+    group = shown.tree[_outputs(shown) if isinstance(shown, Twin) else "predicted_outputs"]
     name = _variable([str(name) for name in group.data_vars], past, variable)
     inputs = shown.record.inputs if isinstance(shown, Twin) else shown.inputs
     begin = minutes(start) if start is not None else past.record.start if past is not None else shown.now
@@ -97,6 +100,11 @@ def fan(
         _course(axes[1 + i], label, course, (begin, end), INPUT_COLORS[i % len(INPUT_COLORS)])
     finish(axes, begin, end, shown.now if ahead is not None else None)
     return figure
+
+
+def _outputs(past: Twin) -> str:
+    """Return the group that holds a twin's outputs over time: draws where it was fitted, quantiles where updated."""
+    return "trajectory" if "trajectory" in past.tree.children else "filtered"
 
 
 def _past_and_future(shown: Any, twin: Twin | None) -> tuple[Twin | None, Forecast | None]:
@@ -133,7 +141,10 @@ def _visible(inputs: Inputs, begin: float, end: float) -> dict[str, Course]:
 
 def _sentence(past: Twin | None, ahead: Forecast | None, later: Record | None) -> str:
     parts = ["shaded bands hold the patient's true value with 50, 80 and 95 % probability (darkest to lightest)"]
-    parts.append("thin lines are single draws of what it may do")
+    if ahead is not None or (past is not None and _outputs(past) == "trajectory"):
+        parts.append("thin lines are single draws of what it may do")
+    if past is not None and _outputs(past) == "filtered":
+        parts.append("the past is shown as it was believed at each update")
     if past is not None:
         parts.append("dots are measurements")
     if ahead is not None:
@@ -144,12 +155,16 @@ def _sentence(past: Twin | None, ahead: Forecast | None, later: Record | None) -
 
 
 def _past(axis: Axes, past: Twin, name: str, begin: float) -> None:
-    group = past.tree["trajectory"]
-    hours, draws = np.asarray(group["time"]) / 60, flat_draws(group, name)
+    group = past.tree[_outputs(past)]
+    hours = np.asarray(group["time"]) / 60
     # One time more, so that the band begins at the edge and not inside the picture.
     first = max(int(np.searchsorted(hours, begin / 60)) - 1, 0) if begin > past.record.start else 0
-    band(axis, hours[first:], draws[:, first:])
-    thin_lines(axis, hours[first:], draws[:, first:])
+    if _outputs(past) == "trajectory":
+        draws = flat_draws(group, name)
+        band(axis, hours[first:], draws[:, first:])
+        thin_lines(axis, hours[first:], draws[:, first:])
+    else:
+        nested(axis, hours[first:], np.asarray(group[name])[:, first:])
     if "observed_data" not in past.tree.children or name not in past.tree["observed_data"]:
         return
     observed = past.tree["observed_data"]
@@ -164,6 +179,12 @@ def _future(axis: Axes, ahead: Forecast, past: Twin | None, name: str) -> None:
     hours, draws = ahead.times / 60, flat_draws(ahead.tree["predicted_outputs"], name)
     for edge in ahead.quantiles(name, [0.025, 0.975]):
         axis.plot(hours, edge, color=BLUE, lw=1.0, ls=":")
+    if past is not None and _outputs(past) == "filtered":
+        thin_lines(axis, hours, draws)
+        quantiles = np.nanquantile(draws, LEVELS, axis=0)
+        last = np.asarray(past.tree["filtered"][name])[:, -1:]
+        nested(axis, np.append(past.now / 60, hours), np.concatenate([last, quantiles], axis=1))
+        return
     if past is not None:
         # The fan starts where the past ends: the same draws, at the twin's present.
         hours = np.append(past.now / 60, hours)

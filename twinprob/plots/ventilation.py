@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..forecast import Forecast
-from ..methods.breaths import BreathFit, Tracking, estimate
+from ..methods.breaths import BreathFit, estimate
+from ..methods.tracking import Tracking
 from ..models.respiratory.breaths import Breath, Breaths
 from ..models.respiratory.limits import LIMITS, Limit
 from ..risk import risk
@@ -103,6 +104,56 @@ def elastance(history: Sequence[Tracking]) -> Picture:
     axis.set(xlabel="time since the record's origin (min)", ylabel="elastance (cmH2O/L)")
     axis.set_ylim(0.0, 1.3 * float(np.quantile(np.append(values, high), 0.98)))
     axis.legend(frameon=False, fontsize=8.5)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def elastance_against_peep(
+    ahead: Mapping[float, Forecast], *, tidal_volume: float, history: Sequence[Tracking] = ()
+) -> Picture:
+    """Draw the elastance that each PEEP would give, and how probably it is the lowest of them.
+
+    Parameters
+    ----------
+    ahead : mapping of float (cmH2O) to Forecast
+        By PEEP; from the same twin and key, at one tidal volume, long enough for the lung to settle.
+    tidal_volume : float, L
+        Of all of them: elastance is the driving pressure at the last time over it.
+    history : sequence of Tracking
+        Breaths that were measured, drawn at the PEEP each had.
+
+    Returns
+    -------
+    Picture
+        Bands are of the noise-free output; between two levels of PEEP they are drawn straight.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two levels are given, the tidal volume is no liter, or a forecast has no driving pressure.
+    """
+    if len(ahead) < 2:
+        raise ValueError(f"Argument `ahead` must hold forecasts at two levels of PEEP or more, but holds {len(ahead)}.")
+    if not 0.0 < tidal_volume < 3.0:
+        raise ValueError(f"Argument `tidal_volume` must be in L, above 0 and below 3, but is {tidal_volume:g}.")
+    groups = {peep: ahead[peep].group("predicted_outputs") for peep in sorted(ahead)}
+    if any("driving_pressure" not in group for group in groups.values()):
+        raise ValueError("Every forecast in `ahead` must have `driving_pressure`; this model puts out none.")
+    levels = np.array(list(groups))
+    draws = np.stack([flat_draws(group, "driving_pressure")[:, -1] for group in groups.values()], axis=1) / tidal_volume
+    lowest = np.bincount(np.nanargmin(draws, axis=1), minlength=levels.size) / len(draws)
+    words = f"Bands: 50, 80 and 95 % of driving pressure over tidal volume. Above: P(lowest of these). {NOTE}"
+    figure, ((axis,),) = sheet(3.6, words, 1, 1)
+    band(axis, levels, draws)
+    fits = [tracking.fit for tracking in history if tracking.fit is not None]
+    if fits:
+        axis.plot([fit.peep for fit in fits], [fit.elastance for fit in fits], ".", color=GRAY, ms=4, label="breath")
+        axis.legend(frameon=False, fontsize=8.5)
+    for level, share in zip(levels, lowest, strict=True):
+        axis.annotate(
+            f"{share:.2f}", (level, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8.5
+        )
+    axis.set(xlabel="PEEP (cmH2O)", ylabel="elastance (cmH2O/L)", xticks=levels)
     axis.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -1,5 +1,5 @@
 """Readers: from a file or a database's tables to a `Record`, one file per source."""
 
-from . import bedside, hemodynamics, mimic, tidy, ventilation, waveform
+from . import arterial, bedside, hemodynamics, mimic, tidy, ventilation, waveform
 
-__all__ = ["bedside", "hemodynamics", "mimic", "tidy", "ventilation", "waveform"]
+__all__ = ["arterial", "bedside", "hemodynamics", "mimic", "tidy", "ventilation", "waveform"]

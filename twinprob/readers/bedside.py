@@ -12,6 +12,9 @@ from twinprob.readers._hemodynamic_items import DRUGS, FLUIDS, HIGHEST_FLOW, MEA
 
 __all__ = ["fluid", "infusion", "pressures"]
 
+_MAP = "mean_arterial_pressure"
+_LEAST_BOLUS = 2.0  # mL, setting
+
 
 def infusion(
     drug: str,
@@ -68,7 +71,12 @@ def infusion(
             )
         amount, per = concentration
         dose = "U/min" if about.unit.startswith("U") else "ug/min"
-        solute, volume = units.normalize(per).split("/")
+        solute, _, volume = units.normalize(per).partition("/")
+        if not amount > 0 or not volume:
+            raise ValueError(
+                f"Argument `concentration` of {drug} must be above zero and in a unit of drug per volume, such as "
+                f"{dose.split('/')[0]}/mL."
+            )
         values = values * amount * units.convert(1.0, unit, f"{volume}/min")
         values, unit = units.convert(values, f"{solute}/min", dose), dose
     found = np.asarray(units.convert(values, unit, about.unit, variable=drug, weight=weight), float)
@@ -105,8 +113,8 @@ def fluid(name: str, times: Any, volumes: Any, unit: str = "mL", *, duration: fl
     Raises
     ------
     ValueError
-        If the name is unknown, `duration` is missing or not positive, a volume is negative, or the flow is faster than
-        any infuser's.
+        If the name is unknown, `duration` is missing or not positive, a volume is negative or so small that its unit
+        must be another, or the flow is faster than any infuser's.
     """
     if name not in FLUIDS:
         raise ValueError(f"Argument `name` must be one of {', '.join(FLUIDS)}, but is {name!r}.")
@@ -117,6 +125,10 @@ def fluid(name: str, times: Any, volumes: Any, unit: str = "mL", *, duration: fl
     amounts = np.array(units.convert(np.array(volumes, float, ndmin=1), unit, "mL"), float)
     for index in np.flatnonzero(~(amounts >= 0)):
         raise ValueError(f"{name} bolus {index} must have a volume of 0 or more; blood that was lost is `blood_loss`.")
+    for index in np.flatnonzero((amounts > 0) & (amounts < _LEAST_BOLUS)):
+        raise ValueError(
+            f"{name} bolus {index} is less than {_LEAST_BOLUS:g} mL: check its `unit`, which may be L, or leave it out."
+        )
     flows = amounts / units.minutes(duration)
     for index in np.flatnonzero(flows > HIGHEST_FLOW):
         raise ValueError(
@@ -144,7 +156,8 @@ def pressures(times: Any, *, mean: Any = None, systolic: Any = None, diastolic: 
     Raises
     ------
     ValueError
-        If a pressure lies outside what an artery can have, or a systolic pressure is not above the diastolic one.
+        If a pressure lies outside what an artery can have, there is not one for each time, a systolic pressure is not
+        above the diastolic one, or a mean is not between them.
     """
     given = {"mean_arterial_pressure": mean, "systolic_pressure": systolic, "diastolic_pressure": diastolic}
     found: dict[str, Any] = {}
@@ -159,6 +172,8 @@ def pressures(times: Any, *, mean: Any = None, systolic: Any = None, diastolic: 
                 f"{name}[{bad[0]}] is outside {about.low:g} to {about.high:g} mmHg ({bad.size} of {values.size} values "
                 "are): a flush, an open line or a keyboard. Leave such values out, or check the unit."
             )
+        if values.size != np.size(times):
+            raise ValueError(f"{name} must have one value for each of {np.size(times)} times, but has {values.size}.")
         found[name] = (times, values, "mmHg")
     if systolic is not None and diastolic is not None:
         wrong = np.flatnonzero(found["systolic_pressure"][1] <= found["diastolic_pressure"][1])
@@ -167,6 +182,14 @@ def pressures(times: Any, *, mean: Any = None, systolic: Any = None, diastolic: 
                 f"systolic_pressure[{wrong[0]}] must be above diastolic_pressure[{wrong[0]}] ({wrong.size} are not): "
                 "check whether the two were exchanged."
             )
+    for name, sign in (("systolic_pressure", 1.0), ("diastolic_pressure", -1.0)):
+        if mean is not None and name in found:
+            beyond = np.flatnonzero(sign * (found[_MAP][1] - found[name][1]) > 0)
+            if beyond.size:
+                raise ValueError(
+                    f"{_MAP}[{beyond[0]}] must lie between diastolic and systolic pressure ({beyond.size} do not): "
+                    "check whether a column was exchanged, or leave the damped beats out."
+                )
     return found
 
 

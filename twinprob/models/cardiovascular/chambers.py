@@ -83,42 +83,49 @@ def pressures(heart, time, state: Chambers, form: Form = Form()) -> Pressures:  
     e = jnp.exp(-heart["heart_rate"] * (time - 0.5 * T) ** 2)
 
     def wall(side, volume):
-        """Return pressure and elastance of a wall between its end-systolic and end-diastolic curves."""
+        """Return pressure, elastance and its rise of a wall between its end-systolic and end-diastolic curves."""
         stiffness = heart[f"{side}_stiffness"]
         curve = heart[f"{side}_passive_pressure"] * jnp.exp(
             jnp.minimum(stiffness * (volume - heart[f"{side}_passive_volume"]), _STEEPEST)
         )
         active = e * heart[f"{side}_elastance"]
         passive = (1.0 - e) * (curve - heart[f"{side}_passive_pressure"])
-        return active * (volume - heart[f"{side}_dead_volume"]) + passive, active + (1.0 - e) * stiffness * curve
+        stiff = (1.0 - e) * stiffness * curve
+        return active * (volume - heart[f"{side}_dead_volume"]) + passive, active + stiff, stiffness * stiff
 
-    def imbalance(V):
-        """Return what the septum lacks of its balance, and the slope of that; it rises strictly with V."""
-        parts = [wall("septum", V), wall("left", state.left_ventricle - V), wall("right", state.right_ventricle + V)]
-        (P_s, E_s), (P_l, E_l), (P_r, E_r) = parts
-        return P_s - P_l + P_r, E_s + E_l + E_r
+    def walls(V):
+        """Return septum, left and right wall with the septum at V."""
+        return wall("septum", V), wall("left", state.left_ventricle - V), wall("right", state.right_ventricle + V)
 
-    def newton(V):
-        lack, slope = imbalance(V)
-        return V - jnp.clip(lack / lax.stop_gradient(slope), -5.0, 5.0)
+    def shift(around):
+        """Return Newton's step of the septum toward its balance, which what it lacks reaches rising strictly with V.
 
+        Also the factor by which Halley's step differs from it.
+        """
+        (P_s, E_s, B_s), (P_l, E_l, B_l), (P_r, E_r, B_r) = around
+        slope = lax.stop_gradient(E_s + E_l + E_r)
+        step = -jnp.clip((P_s - P_l + P_r) / slope, -5.0, 5.0)
+        return step, 1.0 / jnp.maximum(1.0 + 0.5 * step * (B_s - B_l + B_r) / slope, 0.5)
+
+    V = step = jnp.zeros_like(jnp.asarray(state.septum, float))
     if form.septum:
-        # Two steps from a guess within half a milliliter, and one whose derivative is that of the root.
-        found = lax.stop_gradient(newton(newton(lax.stop_gradient(state.septum))))
-        V = newton(found)
-    else:
-        V = jnp.zeros_like(jnp.asarray(state.septum, float))
+        # Halley's step from a guess within half a milliliter, and one of Newton's, so short that the walls follow along
+        # their slopes; its derivative is that of the root.
+        step, longer = shift(walls(state.septum))
+        V = lax.stop_gradient(state.septum + longer * step)
+        step, _ = shift(walls(V))
+    _, (P_l, E_l, _), (P_r, E_r, _) = walls(V)
     P_th = heart["intrathoracic_pressure"]
     both = heart["pericardium_stiffness"] * (state.left_ventricle + state.right_ventricle - heart["pericardium_volume"])
     around = heart["pericardium_pressure"] * jnp.expm1(jnp.minimum(both, _STEEPEST)) + P_th
     return Pressures(
-        left_ventricle=wall("left", state.left_ventricle - V)[0] + around,
-        right_ventricle=wall("right", state.right_ventricle + V)[0] + around,
+        left_ventricle=P_l - E_l * step + around,
+        right_ventricle=P_r + E_r * step + around,
         pulmonary_artery=heart["pulmonary_artery_elastance"] * state.pulmonary_artery + P_th,
         pulmonary_veins=heart["pulmonary_vein_elastance"] * state.pulmonary_veins + P_th,
         aorta=heart["aortic_elastance"] * state.aorta,
         vena_cava=heart["vena_cava_elastance"] * state.vena_cava,
-        septum=V,
+        septum=V + step,
     )
 
 

@@ -7,10 +7,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array
 
-_COARSE = 7  # steps a part in the beats that make a first guess; no fewer keep the valves stable
-_MOST = 15.0  # Newton steps
+_COARSE = 7  # steps a part in the first guess and in the Jacobians of the search; no fewer keep the valves stable
+_MOST = 8.0  # Jacobians
+_HELD = 12.0  # steps with one Jacobian
+_ABREAST = 10  # lanes searched side by side; more would not fit into the cache
+_SLOW = 0.9  # a step that shrinks by less than this asks for a new Jacobian: one costs as much as seven steps
 
 
 class Orbit(NamedTuple):
@@ -37,7 +41,7 @@ class Scheme(NamedTuple):
     """
 
     parts: int = 25
-    steps: int = 15
+    steps: int = 10
     beats: int = 2
 
 
@@ -92,44 +96,106 @@ def _guess(field, scheme: Scheme, patient, period, state):
 
 
 def _jacobians(field, scheme, patient, period, states):
-    """Return the ends of the parts and their Jacobians by the beginnings, (part, state, state)."""
+    """Return the Jacobians of the parts' ends by their beginnings, (part, state, state)."""
     h = period / (scheme.parts * scheme.steps)
     begins = period * jnp.arange(scheme.parts) / scheme.parts
-
-    def one(y, t):
-        def end(y):
-            out = runge_kutta(partial(field, patient), y, t, h, scheme.steps)
-            return out, out
-
-        slopes, out = jax.jacfwd(end, has_aux=True)(y)
-        return out, slopes
-
-    return jax.vmap(one)(states, begins)
+    end = jax.jacfwd(lambda y, t: runge_kutta(partial(field, patient), y, t, h, scheme.steps))
+    return jax.vmap(end)(states, begins)
 
 
-def _correct(slopes, gaps, missing, kept):
-    """Solve d_{i+1} = F_i d_i + gap_i around the beat, with `missing` of the conserved sum added at its beginning.
+def _around(slopes, kept):
+    """Return the function that solves d_{i+1} = F_i d_i + gap_i around the beat for (gaps, missing).
 
-    The map of a beat keeps the sum of the states marked in `kept`, so that its Jacobian has an eigenvalue of one;
-    adding the outer product of that sum with itself takes the place of the lost equation.
+    `missing` is added to the conserved sum at the beginning. The map of a beat keeps the sum of the states marked in
+    `kept`, so that its Jacobian has an eigenvalue of one; adding the outer product of that sum with itself takes the
+    place of the lost equation.
     """
-
-    def chain(carry, part):
-        product, sum_ = carry
-        F, gap = part
-        return (F @ product, F @ sum_ + gap), None
-
-    size = kept.shape[0]
-    identity = jnp.eye(size, dtype=gaps.dtype)
-    (whole, total), _ = lax.scan(chain, (identity, jnp.zeros(size, gaps.dtype)), (slopes, gaps))
+    identity = jnp.eye(kept.shape[0], dtype=slopes.dtype)
+    whole = lax.scan(lambda product, F: (F @ product, None), identity, slopes)[0]
     filler = kept / jnp.sum(kept)
-    first = jnp.linalg.solve(identity - whole + jnp.outer(filler, kept), total + filler * missing)
+    inverse = jnp.linalg.inv(identity - whole + jnp.outer(filler, kept))
 
     def follow(d, part):
         F, gap = part
         return F @ d + gap, d
 
-    return lax.scan(follow, first, (slopes, gaps))[1]
+    def solve(gaps, missing):
+        total = lax.scan(follow, jnp.zeros_like(gaps[0]), (slopes, gaps))[0]
+        return lax.scan(follow, inverse @ (total + filler * missing), (slopes, gaps))[1]
+
+    return solve
+
+
+def _abreast(search):
+    """Let a search that is batched take a few lanes at a time, so that only their neighbors wait for the slow ones.
+
+    `search` returns one array; nothing is derived through it.
+    """
+
+    def wrapped(*arguments):
+        leaves, structure = jax.tree.flatten(arguments)
+
+        @custom_vmap
+        def rows(*leaves):
+            count = leaves[0].shape[0]
+            size = min(count, _ABREAST)
+            extra = -count % size
+            folded = [jnp.concatenate([x, *[x[-1:]] * extra]).reshape(-1, size, *x.shape[1:]) for x in leaves]
+            few = jax.vmap(lambda *one: search(*jax.tree.unflatten(structure, one)))
+            if count == 1:
+                return few(*leaves)
+            found = lax.map(lambda lanes: few(*lanes), folded)
+            return found.reshape(-1, *found.shape[2:])[:count]
+
+        @rows.def_vmap
+        def batched(size, moving, *leaves):
+            whole = [x if b else jnp.broadcast_to(x, (size, *x.shape)) for x, b in zip(leaves, moving, strict=True)]
+            found = rows(*(x.reshape(-1, *x.shape[2:]) for x in whole))
+            return found.reshape(size, -1, *found.shape[1:]), True
+
+        return rows(*(x[None] for x in leaves))[0]
+
+    return wrapped
+
+
+def _search(field, scheme: Scheme, patient, period, total, start, kept):
+    """Return the states of the periodic steady state at the borders by Newton's method, each Jacobian held for long."""
+    held = jnp.sum(kept * start)
+    begin = jnp.where(kept > 0, start * total / held, start)
+    states = _guess(field, scheme, patient, period, begin)
+    scale = 1.0 + jnp.max(jnp.abs(states), axis=0)
+    fine = jnp.sqrt(jnp.finfo(states.dtype).eps)
+
+    def newton(carry):
+        count, states, _ = carry
+        solve = _around(_jacobians(field, scheme._replace(steps=_COARSE), patient, period, states), kept)
+
+        def step(carry):
+            tries, states, _, before = carry
+            gaps = _across(field, scheme, patient, period, states) - jnp.roll(states, -1, axis=0)
+            change = solve(gaps, total - jnp.sum(kept * states[0]))
+            change = jnp.where(jnp.all(jnp.isfinite(change)), change, gaps)
+            largest = jnp.max(jnp.abs(change) / scale)
+            return tries + 1.0, states + change * jnp.minimum(1.0, 0.5 / largest), largest, before
+
+        def useful(carry):
+            tries, _, moved, before = carry
+            return (tries < 1.0) | (tries < _HELD) & (moved > fine) & (moved < _SLOW * before)
+
+        def shift(carry):
+            tries, states, moved, _ = carry
+            return step((tries, states, moved, moved))
+
+        far = jnp.full((), jnp.inf, states.dtype)
+        _, states, moved, _ = lax.while_loop(useful, shift, (jnp.zeros_like(far), states, far, far))
+        return count + 1.0, states, moved
+
+    def unfinished(carry):
+        count, _, moved = carry
+        return (count < _MOST) & (moved > fine)
+
+    begin_ = (jnp.zeros((), states.dtype), states, jnp.full((), jnp.inf, states.dtype))
+    return lax.while_loop(unfinished, newton, begin_)[1]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -157,27 +223,7 @@ def orbit(field: Callable, scheme: Scheme, patient, period, total, start, kept) 
     -------
     Orbit
     """
-    held = jnp.sum(kept * start)
-    begin = jnp.where(kept > 0, start * total / held, start)
-    states = _guess(field, scheme, patient, period, begin)
-    scale = 1.0 + jnp.max(jnp.abs(states), axis=0)
-    fine = jnp.sqrt(jnp.finfo(states.dtype).eps)  # one more step would halve the exponent
-
-    def unfinished(carry):
-        count, _, moved = carry
-        return (count < _MOST) & (moved > fine)
-
-    def newton(carry):
-        count, states, _ = carry
-        ends, slopes = _jacobians(field, scheme, patient, period, states)
-        gaps = ends - jnp.roll(states, -1, axis=0)
-        change = _correct(slopes, gaps, total - jnp.sum(kept * states[0]), kept)
-        change = jnp.where(jnp.all(jnp.isfinite(change)), change, gaps)
-        largest = jnp.max(jnp.abs(change) / scale)
-        return count + 1.0, states + change * jnp.minimum(1.0, 0.5 / largest), largest
-
-    begin_ = (jnp.zeros((), states.dtype), states, jnp.full((), jnp.inf, states.dtype))
-    states = lax.while_loop(unfinished, newton, begin_)[1]
+    states = _abreast(partial(_search, field, scheme))(patient, period, total, start, kept)
     gaps = _across(field, scheme, patient, period, states) - jnp.roll(states, -1, axis=0)
     return Orbit(states, jnp.max(jnp.abs(gaps)))
 
@@ -187,9 +233,9 @@ def _orbit_jvp(field, scheme, primals, tangents):
     patient, period, total, start, kept = primals
     found = orbit(field, scheme, patient, period, total, start, kept)
     states = found.states
-    _, slopes = _jacobians(field, scheme, patient, period, states)
+    slopes = _jacobians(field, scheme, patient, period, states)
     _, gaps = jax.jvp(
         lambda patient, period: _across(field, scheme, patient, period, states), (patient, period), tangents[:2]
     )
-    change = _correct(slopes, gaps, tangents[2], kept)
+    change = _around(slopes, kept)(gaps, tangents[2])
     return found, Orbit(change, jnp.zeros_like(found.error))

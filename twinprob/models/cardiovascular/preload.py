@@ -9,13 +9,15 @@ import numpyro.distributions as dist
 from jaxtyping import Array
 
 from ...model import AbstractModel, parameter, quantity
-from ...observation import Gaussian, Observation
+from ...observation import Contaminated, Gaussian, Observation
 from ..respiratory.blood import find_root
 
 _MEMORY = "prior or setting of this library, not published"
 _WATER = 0.73556  # mmHg per cmH2O
 _INSPIRATION = 1.0 / 3.0  # part of a breath, setting
 _LEAST = 0.05  # mmHg: an empty circulation keeps this much, so that every patient has a solution
+_FLUID = 250.0  # mL, of the bolus that `Output.fluid_response` answers
+_FLUSHED, _WIDER = 0.02, 10.0  # share of arterial pressures that are artefacts, and how much wider these err; settings
 
 
 class Flow(NamedTuple):
@@ -33,6 +35,11 @@ class Flow(NamedTuple):
     cardiac_output: Array
 
 
+def _line(noise: float) -> Observation:
+    """Return how an arterial line reads a pressure."""
+    return Observation(Contaminated(additive=noise, fraction=_FLUSHED, inflation=_WIDER))
+
+
 class Preload(AbstractModel):
     """Pressures and flow of a patient from stressed volume, venous return, a saturating heart and an arterial load.
 
@@ -45,16 +52,19 @@ class Preload(AbstractModel):
     SV      `Output.stroke_volume`       SV = S P / (P + K), CO = HR SV: the Frank-Starling curve, which ends at S
     MAP     mean arterial pressure       MAP = P + P_th + R CO
     PP      pulse pressure               PP = E_a SV, diastolic = MAP - f PP
-    P_th    intrathoracic pressure       end of expiration: intrathoracic_pressure + share PEEP; mean: + swing / 3
-    swing   of each breath               E_cw V_T / (1 + V_T / V_y) / sqrt(1 + (2 pi rate tau_b)²)
+    P_th    intrathoracic pressure       end of expiration: intrathoracic_pressure + share total PEEP; mean: + swing / 3
+    swing   of each breath               E_cw V_T / (1 + V_T / V_y) / sqrt(1 + (2 pi rate tau_b)²); with a lung
+                                         E_cw V_T = c (driving_pressure - intrinsic_peep) = c E V_T
+    dSV     `Output.fluid_response`      SV at V + 250 mL over SV at V, less one: what that much more would do now
     PPV     pulse-pressure variation     2 (SV_e - SV_i) / (SV_e + SV_i) at the two ends of the swing, with a floor
     z       `State.baroreflex`           tau dz/dt = strength tanh((set - MAP) / width) - z; raises HR, R and V
     ======= ============================ ===============================================================================
 
     Both curves meet in the root of a quadratic, so that the model has no solver inside. Volume and vessel tone come
     from outside: link `volume_change`, `resistance_factor` and `unstressed_change` to models of fluids and
-    norepinephrine, `intrathoracic_pressure` to one of the lung (and then leave `peep` at zero, which would count
-    twice).
+    norepinephrine. Beside a model of the lung use `Preload.with_lung()` and link `driving_pressure` and
+    `intrinsic_peep`: the share c of the elastance E that is the chest wall's then stands for E_cw, so that airway
+    pressures and pulse-pressure variation of one patient teach one another.
 
     A responder is a patient on the steep part of the curve, P below K; at P far above K nothing responds. The linear
     model without K is `ThreeChamber`, in which everybody responds in proportion.
@@ -62,6 +72,9 @@ class Preload(AbstractModel):
     The baroreflex is off until `reflex_strength` is set to 1: a sedated patient in shock shows little of it.
     Pulse-pressure variation follows from the swing in the pressure around the heart; the floor is the variation that
     remains without a breath (beats that differ, noise of the algorithm), added in quadrature.
+
+    Arterial pressures are read through an outlier mixture: a flushed or damped line shows numbers that are none of the
+    patient's, and moves the twin little.
 
     Guyton's venous return and the hyperbolic cardiac function curve; forms and values from memory.
     """
@@ -86,19 +99,15 @@ class Preload(AbstractModel):
         tidal_volume: Array = quantity("L", "tidal volume")
         respiratory_rate: Array = quantity("1/min", "respiratory rate")
         peep: Array = quantity("cmH2O", "set PEEP")
+        driving_pressure: Array = quantity("cmH2O", "plateau less set PEEP, from a model of the lung")
+        intrinsic_peep: Array = quantity("cmH2O", "intrinsic PEEP, from a model of the lung")
 
     class Output(eqx.Module):
         """What a monitor shows; the sizes of the noises are settings."""
 
-        mean_arterial_pressure: Array = quantity(
-            "mmHg", "mean arterial pressure", noise=Observation(Gaussian(additive=3.0))
-        )
-        systolic_pressure: Array = quantity(
-            "mmHg", "systolic arterial pressure", noise=Observation(Gaussian(additive=4.0))
-        )
-        diastolic_pressure: Array = quantity(
-            "mmHg", "diastolic arterial pressure", noise=Observation(Gaussian(additive=3.0))
-        )
+        mean_arterial_pressure: Array = quantity("mmHg", "mean arterial pressure", noise=_line(3.0))
+        systolic_pressure: Array = quantity("mmHg", "systolic arterial pressure", noise=_line(4.0))
+        diastolic_pressure: Array = quantity("mmHg", "diastolic arterial pressure", noise=_line(3.0))
         central_venous_pressure: Array = quantity(
             "mmHg", "central venous pressure", noise=Observation(Gaussian(additive=1.0))
         )
@@ -108,6 +117,7 @@ class Preload(AbstractModel):
         pulse_pressure_variation: Array = quantity(
             "%", "pulse-pressure variation", noise=Observation(Gaussian(additive=0.8, relative=0.1))
         )
+        fluid_response: Array = quantity("%", "rise of stroke volume if 250 mL more filled the circulation now")
 
     stressed_volume: float = parameter(
         dist.LogNormal(math.log(1100.0), 0.35), unit="mL", source=_MEMORY, about="V_0 at the origin"
@@ -132,6 +142,13 @@ class Preload(AbstractModel):
         unit="cmH2O/L",
         source=_MEMORY,
         about="E_cw: swing around the heart per liter of breath",
+    )
+    chest_wall_share: float = parameter(
+        dist.LogNormal(math.log(0.2), 0.4),
+        known=True,
+        unit="1",
+        source=_MEMORY,
+        about="c: of the elastance of lung and chest wall, around the heart",
     )
     venous_compliance: float = parameter(
         dist.LogNormal(math.log(80.0), 0.25), known=True, unit="mL/mmHg", source=_MEMORY, about="C"
@@ -181,6 +198,13 @@ class Preload(AbstractModel):
     reflex_volume: float = parameter(
         dist.LogNormal(math.log(600.0), 0.3), known=True, unit="mL", source=_MEMORY, about="recruited from veins"
     )
+    linked_to_lung: bool = eqx.field(static=True, default=False)
+
+    @classmethod
+    def with_lung(cls, **values):
+        """Return the circulation beside a modeled lung: c is unknown, and E_cw no longer acts."""
+        alone = cls(linked_to_lung=True, **values).free("chest_wall_share")
+        return alone.fix(chest_wall_elastance=alone.chest_wall_elastance)
 
     def initial(self, inputs):
         """Start where the reflex has settled under the preceding inputs."""
@@ -206,6 +230,7 @@ class Preload(AbstractModel):
         least = self.meet(mean_systemic - expiratory - swing, rate).stroke_volume
         most = self.meet(mean_systemic - expiratory, rate).stroke_volume
         variation = 200.0 * (most - least) / (most + least)
+        filled = self.meet(mean_systemic + _FLUID / self.venous_compliance - around, rate).stroke_volume
         venous = flow.filling + around
         mean, pulse = venous + resistance * flow.cardiac_output, self.arterial_elastance * flow.stroke_volume
         diastolic = mean - self.form_factor * pulse
@@ -218,6 +243,7 @@ class Preload(AbstractModel):
             cardiac_output=flow.cardiac_output,
             heart_rate=rate,
             pulse_pressure_variation=jnp.sqrt(variation**2 + self.variation_floor**2),
+            fluid_response=100.0 * (filled / flow.stroke_volume - 1.0),
         )
 
     def meet(self, driving, heart_rate) -> Flow:
@@ -256,10 +282,13 @@ class Preload(AbstractModel):
 
     def _chest(self, inputs):
         """Return the pressure around the heart at the end of expiration, and its swing."""
-        expiratory = inputs.intrathoracic_pressure + _WATER * self.transmitted_share * inputs.peep
+        total = inputs.peep + inputs.intrinsic_peep
+        expiratory = inputs.intrathoracic_pressure + _WATER * self.transmitted_share * total
+        breath = self.chest_wall_elastance * inputs.tidal_volume
+        if self.linked_to_lung:
+            breath = self.chest_wall_share * jnp.maximum(inputs.driving_pressure - inputs.intrinsic_peep, 0.0)
         heard = jnp.sqrt(1.0 + (2.0 * jnp.pi * inputs.respiratory_rate * self.breath_delay) ** 2)
-        breath = inputs.tidal_volume / (1.0 + inputs.tidal_volume / self.yielding_volume)
-        return expiratory, _WATER * self.chest_wall_elastance * breath / heard
+        return expiratory, _WATER * breath / (1.0 + inputs.tidal_volume / self.yielding_volume) / heard
 
     def _drive(self, z, inputs):
         """Return the activity that the mean arterial pressure asks for."""

@@ -17,6 +17,7 @@ from ...process import RandomWalk
 _MEMORY = "prior or setting of this library, not published"
 JOULE = 0.0980665  # J per L cmH2O
 _LITTLE = 1e-9
+_LARGEST = 3.0  # L, a tidal volume beyond which it was given in mL; a setting
 
 
 class Patient(NamedTuple):
@@ -94,15 +95,63 @@ def relax(patient: Patient, volume, time):
     return (R * Q + K * Q**2) / E, Q
 
 
-def _trapped(cycle):
-    """Return the fixed point of the end-expiratory volume, by Newton's method on its contraction."""
+def settle(cycle):
+    """Return the end-expiratory volume (L, not negative) that a breath leaves as it found it, with its derivative.
+
+    `cycle` gives a breath's end-expiratory volume from that of the one before; it is a contraction.
+    """
     slope = jax.grad(cycle)
 
-    def step(_, x):
-        return jnp.maximum(x - (cycle(x) - x) / jnp.minimum(slope(x) - 1.0, -1e-6), 0.0)
+    def unfinished(carry):
+        count, x, moved = carry
+        return (count < 25) & (moved > 8 * jnp.finfo(x.dtype).eps * (1e-3 + x))
 
-    found = lax.stop_gradient(lax.fori_loop(0, 25, step, cycle(jnp.asarray(0.0))))
+    def step(carry):
+        count, x, _ = carry
+        new = jnp.maximum(x - (cycle(x) - x) / jnp.minimum(slope(x) - 1.0, -1e-6), 0.0)
+        return count + 1, new, jnp.abs(new - x)
+
+    start = cycle(jnp.asarray(0.0))
+    carry = (0, start, jnp.full_like(start, jnp.inf))
+    found = lax.stop_gradient(lax.while_loop(unfinished, lambda carry: lax.stop_gradient(step(carry)), carry)[1])
     return found - (cycle(found) - found) / lax.stop_gradient(slope(found) - 1.0)
+
+
+def expiratory_time(rate, inspiratory_time, pause=0.0, tidal_volume=0.0):
+    """Return the time a breath leaves to expire; refuse one that leaves none, and a volume that is no liter.
+
+    Parameters
+    ----------
+    rate : () 1/min
+    inspiratory_time, pause : () s
+    tidal_volume : () L
+
+    Returns
+    -------
+    expiration : () s
+        NaN where it would not be above zero and the numbers are traced, so that nobody can look at them.
+
+    Raises
+    ------
+    ValueError
+        If a plain number is not above zero, leaves no time to expire, or is a volume in mL.
+    """
+    expiration = 60.0 / rate - inspiratory_time - pause
+    if any(isinstance(x, jax.core.Tracer) for x in (rate, inspiratory_time, pause, tidal_volume)):
+        return jnp.where(expiration > 0.0, expiration, jnp.nan)
+    for name, value in (("rate", rate), ("inspiratory_time", inspiratory_time)):
+        if not value > 0.0:
+            raise ValueError(f"Argument `{name}` must be above zero, but is {value:g}.")
+    if not expiration > 0.0:
+        raise ValueError(
+            f"Argument `inspiratory_time` must leave time to expire, but {inspiratory_time:g} s and a pause of "
+            f"{pause:g} s fill the {60.0 / rate:g} s of a breath at {rate:g}/min: lower one of the three."
+        )
+    if tidal_volume > _LARGEST:
+        raise ValueError(
+            f"Argument `tidal_volume` must be in L, but is {tidal_volume:g}: divide a volume in mL by 1000."
+        )
+    return expiration
 
 
 def volume_control(patient: Patient, *, peep, tidal_volume, rate, inspiratory_time, pause=0.0) -> Breath:
@@ -122,11 +171,17 @@ def volume_control(patient: Patient, *, peep, tidal_volume, rate, inspiratory_ti
     Returns
     -------
     Breath
+
+    Raises
+    ------
+    ValueError
+        As `expiratory_time`.
     """
     E, R, K = patient
     period = 60.0 / rate
-    flow, expiration = tidal_volume / inspiratory_time, period - inspiratory_time - pause
-    trapped = _trapped(lambda x: relax(patient, x + tidal_volume, expiration)[0])
+    expiration = expiratory_time(rate, inspiratory_time, pause, tidal_volume)
+    flow = tidal_volume / inspiratory_time
+    trapped = settle(lambda x: relax(patient, x + tidal_volume, expiration)[0])
     intrinsic = E * trapped
     resistive = (R + K * flow) * flow
     plateau = peep + intrinsic + E * tidal_volume
@@ -153,16 +208,21 @@ def pressure_control(patient: Patient, *, peep, driving, rate, inspiratory_time)
     Returns
     -------
     Breath
+
+    Raises
+    ------
+    ValueError
+        As `expiratory_time`.
     """
     E = patient.elastance
     period = 60.0 / rate
-    expiration = period - inspiratory_time
+    expiration = expiratory_time(rate, inspiratory_time)
 
     def filled(x):
         """Return the volume above relaxed at the end of the inspiration that began at `x`."""
         return driving / E - relax(patient, driving / E - x, inspiratory_time)[0]
 
-    trapped = _trapped(lambda x: relax(patient, filled(x), expiration)[0])
+    trapped = settle(lambda x: relax(patient, filled(x), expiration)[0])
     tidal = filled(trapped) - trapped
     peak = peep + driving
     plateau = peep + E * (trapped + tidal)
@@ -281,9 +341,9 @@ class SingleCompartment(AbstractModel):
     ====== ============================ ==================================================
 
     V counts from the record's origin, P_0 is the pressure there without flow: set PEEP and intrinsic PEEP together.
-    Elastance and resistance may drift between breaths. Muscle pressure is not in it: an effort breath biases both. The
-    noise of neighboring samples is taken as independent, which it is not; intervals that allow for that come from
-    `twinprob.methods.breaths`, breath by breath.
+    Elastance drifts between breaths, resistance too with `vary(resistance=...)`. Muscle pressure is not in it, so that
+    an effort biases both; `twinprob.methods.breaths` lets the patient pull. The noise of neighboring samples is taken
+    as independent, which it is not; intervals that allow for that come from there too, breath by breath.
 
     Mead's equation of motion, from memory.
     """
