@@ -148,10 +148,7 @@ def judged(evaluation: Evaluation, populations: Sequence[tp.Population]) -> Resu
         "means over stays": means.reset_index().to_dict("list"),
         "pooled": evaluation.pooled().to_dict("list"),
         "by stay, numbered": evaluation.per_patient().to_dict("list"),
-        "populations": [
-            {"typical, 5 %, 95 %": {name: row for name, *row, _ in one.summary()}, **figures(one)}
-            for one in populations
-        ],
+        "populations": [told(one) for one in populations],
         "refits": int((evaluation.origins["method"] != "Filter").sum()),
     }
     return Result(figure="; ".join(figures), holds=holds, details=details)

@@ -18,9 +18,14 @@ class Limit(NamedTuple):
     source: str
 
 
-PLATEAU = Limit("plateau_pressure > 30 cmH2O", "ARDS Network 2000; setting, from memory")
+PLATEAU = Limit(
+    "plateau_pressure > 30 cmH2O", "Surviving Sepsis Campaign 2012, restated in PMC4428140; as a risk limit a setting"
+)
 DRIVING = Limit("driving_pressure > 15 cmH2O", "Amato et al. 2015; setting, from memory")
-POWER = Limit("mechanical_power > 17 J/min", "a clinical cut, not agreed on; setting, from memory")
+POWER = Limit(
+    "mechanical_power > 17 J/min",
+    "power goes with outcome, doi:10.1007/s00134-018-5375-6; the cut is a setting, from memory",
+)
 SATURATION = Limit("pulse_saturation < 88 %", "ARDS Network 2000; setting, from memory")
 LIMITS = (PLATEAU, DRIVING, POWER, SATURATION)
 LEAST_VOLUME, MOST_VOLUME = 4.0, 8.0  # mL per kg of predicted weight, ARDS Network 2000; settings, from memory
