@@ -104,8 +104,9 @@ def shown(log_wall, log_filling, rate, stroke, learned: Learned):
     state = model.State(jnp.zeros(()))
 
     def output(volume, breath, frequency):
-        given = model.Input(volume, jnp.ones(()), jnp.zeros(()), jnp.zeros(()), breath, frequency, jnp.zeros(()))
-        return patient.output(state, given)
+        own = {"volume_change": volume, "tidal_volume": breath, "respiratory_rate": frequency}
+        rest = {name: jnp.asarray(q.default) for name, q in model.quantities(model.Input).items() if name not in own}
+        return patient.output(state, model.Input(**own, **rest))
 
     volumes, rates = jnp.asarray(SETTINGS, float).T
     ventilated = jax.vmap(lambda v, r: output(jnp.zeros(()), WEIGHT * v / 1000.0, r).pulse_pressure_variation)
