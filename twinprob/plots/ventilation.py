@@ -141,7 +141,8 @@ def elastance_against_peep(
         raise ValueError("Every forecast in `ahead` must have `driving_pressure`; this model puts out none.")
     levels = np.array(list(groups))
     draws = np.stack([flat_draws(group, "driving_pressure")[:, -1] for group in groups.values()], axis=1) / tidal_volume
-    lowest = np.bincount(np.nanargmin(draws, axis=1), minlength=levels.size) / len(draws)
+    solved = draws[np.isfinite(draws).all(axis=1)]  # a failed draw says nothing of which is lowest
+    lowest = np.bincount(np.argmin(solved, axis=1), minlength=levels.size) / max(len(solved), 1)
     words = f"Bands: 50, 80 and 95 % of driving pressure over tidal volume. Above: P(lowest of these). {NOTE}"
     figure, ((axis,),) = sheet(3.6, words, 1, 1)
     band(axis, levels, draws)
