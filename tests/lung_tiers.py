@@ -1,23 +1,16 @@
-"""One virtual lung seen through the data that wards have, poorest first: what does each tier determine?
-
-`table` makes the table of docs/respiratory.md, `joint_day` the record of its joint fit; `tests/test_lung_tiers.py`
-(slow) makes both again.
-"""
+"""One virtual lung seen through the data that wards have, poorest first: the tiers of docs/respiratory.md."""
 
 from collections.abc import Iterator
 
-import jax
 import numpy as np
 
 import twinprob as tp
 from twinprob.models.respiratory import ChartedMechanics, GasExchange, SingleCompartment
 
-METHOD = tp.Laplace(starts=4, draws=200, proposals=1000)
 LUNG = ChartedMechanics().fix(elastance=34.0, peep_effect=-0.03, expiratory_time=0.7, resistive_pressure=6.0)
 BLOOD = {"carbon_dioxide_production": 200.0, "base_excess": 0.0}
 GAS = GasExchange().fix(**BLOOD, shunt=0.2, matched_ventilation=0.6)
 SETTINGS = tp.Inputs.constant(tidal_volume=(0.42, "L"), respiratory_rate=(20.0, "1/min"))
-VERDICTS = ("determined", "weakly determined", "not determined by these data", "structurally unidentifiable")
 
 
 def chart(levels, *outputs: str) -> tp.Record:
@@ -73,22 +66,3 @@ def tiers() -> Iterator[tuple[str, tp.AbstractModel, tp.Record]]:
     yield "saturation at one FiO2", gas, oxygen((0.6,) * 4, "pulse_saturation")
     both = ("pulse_saturation", "arterial_oxygen")
     yield "+ four steps of FiO2 with blood gases", gas, oxygen((0.25, 0.35, 0.55, 0.9), *both)
-
-
-def verdicts() -> dict[str, dict[str, str]]:
-    """Return the verdict on each constant or path of each tier's model."""
-    found = {}
-    for number, (name, model, record) in enumerate(tiers()):
-        twin = tp.fit(model, record, key=jax.random.key(number), method=METHOD)
-        said = tp.identify(twin, key=jax.random.key(number + 100), hours=())
-        found[name] = {row.subject: row.verdict for row in said.parameters if row.subject in model.unknowns()}
-    return found
-
-
-def table(found: dict[str, dict[str, str]]) -> str:
-    """Write the verdicts as the table of docs/respiratory.md."""
-    lines = ["| data | " + " | ".join(VERDICTS) + " |", "|---" * (1 + len(VERDICTS)) + "|"]
-    for name, said in found.items():
-        cells = [", ".join(f"`{subject}`" for subject, word in said.items() if word == verdict) for verdict in VERDICTS]
-        lines.append(f"| {name} | " + " | ".join(cell or "–" for cell in cells) + " |")
-    return "\n".join(lines)

@@ -71,6 +71,7 @@ def test_what_was_charted_at_the_very_time_stays():
     assert found.skipped["plateau_pressure: window of breaths without a value of its own"] == 1
 
 
+@pytest.mark.slow
 def test_a_fit_to_both_tiers_is_surer_than_one_to_the_chart():
     model, method = ChartedMechanics().fix(resistive_pressure=6.6), tp.Laplace(draws=200, proposals=1000)
     record = both()

@@ -15,12 +15,24 @@ FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(twinprob.__path__, "twinprob.") if not module.name.endswith(".cli")
 )
+# Pages whose examples take more than 20 s each, most of it to compile.
+LONG = {
+    f"docs/{name}.md"
+    for name in (
+        "calibration", "cardiovascular", "cohort", "identifiability", "measurements", "next_measurement", "population",
+        "respiratory", "sepsis",
+    )
+}  # fmt: skip
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
 
 def python_blocks(page: str) -> list[str]:
     """Return the Python blocks of a Markdown page; a block meant to be read only has another language."""
     return FENCE.findall((ROOT / page).read_text(encoding="utf-8"))
+
+
+def test_pages_left_to_the_slow_tests_exist():
+    assert set(PAGES) >= LONG
 
 
 def test_the_modules_were_found():
@@ -34,7 +46,10 @@ def test_examples_in_docstrings_run(name):
     assert outcome.failed == 0
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)])
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (page in LONG)) for page in PAGES if python_blocks(page)],
+)
 def test_python_blocks_of_a_page_run_in_a_new_process(page, tmp_path):
     environment = {**os.environ, "TWINPROB_SMALL": "1", "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", "\n".join(python_blocks(page))]

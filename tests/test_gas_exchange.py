@@ -198,6 +198,7 @@ def test_percent_taken_for_a_fraction_is_refused_with_the_unit_that_fits(build, 
         build()
 
 
+@pytest.mark.slow
 def test_a_fit_to_a_blood_gas_finds_shunt_and_production():
     truth = LUNG.fix(shunt=0.3, base_excess=-3.0)
     given = tp.Inputs.constant(inspired_oxygen=(60, "%"), alveolar_ventilation=(4.0, "L/min"))

@@ -7,6 +7,8 @@ from tests import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TIMEOUT = 600
+LONG = ("02_can_these_data_tell", "04_fluid_or_norepinephrine")  # more than a minute each, most of it to compile
+RUN = [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in LONG)) for path in NOTEBOOKS]
 
 
 def stderr_of(notebook: nbformat.NotebookNode) -> str:
@@ -29,7 +31,7 @@ def test_a_notebook_reduces_its_budget_in_its_parameter_cell(path):
     assert ["TWINPROB_SMALL" in cell.source for cell in cells] == [True]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUN)
 def test_a_notebook_runs_without_errors_and_warnings(path, tmp_path, monkeypatch):
     monkeypatch.setenv("TWINPROB_SMALL", "1")
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path))

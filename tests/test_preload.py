@@ -202,6 +202,7 @@ def test_trapped_air_costs_flow_as_peep_does():
     assert trapping.cardiac_output < slow.cardiac_output
 
 
+@pytest.mark.slow
 def test_heart_and_lung_have_one_posterior_in_which_airway_pressures_teach_about_the_heart():
     lung = LUNG.free("elastance").vary(elastance=None)
     both = tp.couple(lung, Preload.with_lung(), links=LINKS)
@@ -228,6 +229,7 @@ def test_heart_and_lung_have_one_posterior_in_which_airway_pressures_teach_about
 # ---- a line that lies ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_flushed_line_moves_the_twin_little():
     times = 10.0 * np.arange(1.0, 9.0)
     values = np.array([62.0, 64.0, 63.0, 61.0, 64.0, 62.0, 63.0, 62.0])

@@ -56,6 +56,7 @@ def test_a_widened_prior_weighs_as_much_less():
     assert (found["first"].lower, found["first"].upper) == pytest.approx((mean[-1] - half, mean[-1] + half), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_profile_of_a_nonlinear_model_equals_one_found_by_brute_force():
     times = np.array([10.0, 40.0, 70.0, 100.0, 130.0])
     values = np.array([0.15, 0.42, 0.71, 0.93, 0.98])

@@ -90,6 +90,7 @@ def test_a_loaded_twin_is_refitted_as_the_one_in_memory(begun, tmp_path):
     assert one.tree["posterior"].identical(other.tree["posterior"])
 
 
+@pytest.mark.slow
 def test_a_refit_keeps_how_outputs_are_measured_and_integrated():
     how = {"level": Observation(StudentT(additive=NOISE, df=5.0))}
     settings = {"observations": how, "integrator": FixedStep(refine=2), "method": SMALL}

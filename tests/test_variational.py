@@ -79,6 +79,7 @@ def test_the_same_key_gives_the_same_draws():
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_a_real_model_agrees_with_no_u_turn_chains():
     density = joint(ICING(), load_example("icu_glucose", stay=3).until(KNOWN))
     ours = Variational().sample(density, key=jax.random.key(5))

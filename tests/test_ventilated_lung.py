@@ -11,6 +11,7 @@ from tests import ROOT
 FOLDER = ROOT / "datasets" / "ventilated_lung"
 
 
+@pytest.mark.slow
 def test_the_generator_makes_the_same_bytes_again(tmp_path):
     spec = importlib.util.spec_from_file_location("generate", FOLDER / "generate.py")
     assert spec is not None

@@ -117,7 +117,7 @@ def calibrated(name: str) -> Calibration:
 
 def keep(name: str) -> dict:
     """Calibrate a model, return what that comes to, and write it where the rest of the line finds it."""
-    sources, found = fingerprint(), calibrated(name)
+    sources, found = fingerprint(name), calibrated(name)
     summary = found.summary()
     inside, covered, failed = int(summary["inside"].sum()), summary["coverage_90"], int(found.judged["failed"].sum())
     said = f"{inside} of {len(summary)} inside, 90 % coverage {covered.min():.2f}–{covered.max():.2f}, "
@@ -137,19 +137,19 @@ def kept(name: str) -> dict | None:
     """Return what this model's calibration came to, if that was with the present sources."""
     file = PIECES / f"{name}.json"
     found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return found if found.get("sources") == fingerprint() else None
+    return found if found.get("sources") == fingerprint(name) else None
 
 
-def fingerprint() -> str:
-    """Return a hash of everything that a calibration runs through."""
+def fingerprint(name: str) -> str:
+    """Return a hash of everything that a model's calibration runs through."""
     package = ROOT / "twinprob"
     some = ("calibrate", "joint", "model", "observation", "process", "segments", "simulate")
-    files = [package / f"{name}.py" for name in some]
-    files += [
-        p for folder in ("methods", "models/cardiovascular", "models/sepsis") for p in (package / folder).glob("*.py")
-    ]
-    files += [ROOT / "tests" / "validation" / name for name in ("v05_11.py", "septic_design.py")]
-    return hashlib.sha256(b"".join(p.read_bytes() for p in sorted(files))).hexdigest()
+    files = [package / f"{each}.py" for each in some]
+    folders = ("methods", "models/cardiovascular", "models/sepsis")
+    files += [file for folder in folders for file in (package / folder).glob("*.py")]
+    model, design = designs()[name]
+    asked = f"{model!r} {design.data_hash} {METHODS.get(name, LIGHT)!r} {REPLICATES}".encode()
+    return hashlib.sha256(asked + b"".join(file.read_bytes() for file in sorted(files))).hexdigest()
 
 
 def speed() -> dict[str, float]:
