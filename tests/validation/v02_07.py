@@ -104,10 +104,17 @@ def one_population(treatment, key, chance) -> list[tuple[dict, dict, dict]]:
     learned = patients(centers, spreads, LEARNED_FROM, 120.0 * np.arange(13), treatment, chance)
     population = tp.fit_population(weak(), learned, key=key)
     new = patients(centers, spreads, NEW, 60.0 * np.arange(12), treatment, chance)
-    under = ((weak(), population), (weak(), None), (informed(centers, spreads), None))
-    return [
-        tuple(forecasts(*model, whole, jax.random.fold_in(key, i)) for model in under) for i, whole in enumerate(new)
-    ]
+    found = []
+    for i, whole in enumerate(new):
+        own = jax.random.fold_in(key, i)
+        found.append(
+            (
+                forecasts(weak(), population, whole, own),
+                forecasts(weak(), None, whole, own),
+                forecasts(informed(centers, spreads), None, whole, own),
+            )
+        )
+    return found
 
 
 def measure() -> Result:
