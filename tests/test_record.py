@@ -265,6 +265,19 @@ def test_reading_and_cutting_records_imports_neither_jax_nor_matplotlib():
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=root).returncode == 0
 
 
+@pytest.mark.parametrize(("low", "unit"), [(131.0, "mmHg"), (17.4, "kPa")])
+def test_a_systolic_pressure_below_the_diastolic_is_refused_with_its_place(low, unit):
+    systolic = ([0.0, 15.0, 30.0], [120.0, 70.0, 130.0], "mmHg")
+    with pytest.raises(ValueError, match=r"systolic_pressure\[2\] = 130 mmHg at 30 min is not above.*\[1\] = 13"):
+        Record.build({"systolic_pressure": systolic, "diastolic_pressure": ([5.0, 30.0], [low, low], unit)})
+
+
+def test_pressures_of_different_times_are_not_compared():
+    systolic, diastolic = ([0.0, 30.0], [90.0, 130.0], "mmHg"), ([5.0, 35.0], [95.0, 80.0], "mmHg")
+    record = Record.build({"systolic_pressure": systolic, "diastolic_pressure": diastolic})
+    assert record.names == ("systolic_pressure", "diastolic_pressure")
+
+
 def test_a_plateau_below_the_peep_set_then_is_refused_with_its_place():
     peep = Inputs.infusions("peep", [0.0, 60.0], [60.0, np.inf], [5.0, 12.0], "cmH2O")
     with pytest.raises(ValueError, match=r"plateau_pressure\[1\] = 8 cmH2O at 90 min is below the PEEP of 12 set"):

@@ -120,6 +120,7 @@ class Record:
         fixed = {name: check_covariate(name, given, own) for name, given in (covariates or {}).items()}
         _check_inputs(inputs, _weight(fixed), own)
         _check_plateau(series, inputs)
+        _check_pulse(series, own)
         first = min(one.times[0] for one in series.values())
         begin = min(0.0, float(first)) if start is None else units.minutes(start)
         record = cls(
@@ -370,6 +371,23 @@ def _check_plateau(series: Mapping[str, Series], inputs: Inputs) -> None:
         raise ValueError(
             f"plateau_pressure[{i}] = {plateau.values[i]:g} {plateau.unit} at {plateau.times[i]:g} min is below the "
             f"PEEP of {set_to[i]:g} set then: check both, or leave this plateau out."
+        )
+
+
+def _check_pulse(series: Mapping[str, Series], own: tuple[str, ...]) -> None:
+    """Refuse a systolic pressure that is not above the diastolic one of the same time."""
+    names = ("systolic_pressure", "diastolic_pressure")
+    if any(name not in series or name in own for name in names):
+        return
+    high, low = (series[name] for name in names)
+    _, first, second = np.intersect1d(high.times, low.times, return_indices=True)
+    lowest = units.convert(low.values[second], low.unit, high.unit, variable=names[1])
+    wrong = (high.values[first] <= lowest) & (high.limits[first] == 0) & (low.limits[second] == 0)
+    for i in np.flatnonzero(wrong)[:1]:
+        raise ValueError(
+            f"systolic_pressure[{first[i]}] = {high.values[first[i]]:g} {high.unit} at {high.times[first[i]]:g} min is "
+            f"not above diastolic_pressure[{second[i]}] = {lowest[i]:g} {high.unit}: check whether the two were "
+            "exchanged, or leave both out."
         )
 
 
