@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+import twinprob as tp
 from twinprob.models.cardiovascular import ThreeChamber
 
 ELASTANCES = ("arterial_elastance", "venous_elastance", "ventricular_elastance")
@@ -42,3 +43,14 @@ def test_pressures_do_not_tell_the_size_of_the_circulation(shown):
     for name in ("systolic_pressure", "diastolic_pressure", "central_venous_pressure"):
         assert float(getattr(large, name)) == pytest.approx(float(getattr(small, name)), rel=1e-9)
     assert float(large.stroke_volume) == pytest.approx(2.0 * float(small.stroke_volume), rel=1e-9)
+
+
+def test_the_information_of_one_beat_needs_no_question_about_the_future():
+    # Nothing is asked ahead, so that no steady beat is to be found for it: an empty batch of searches once broke this.
+    seen = {"central_venous_pressure": ([0.0], [8.0], "mmHg"), "systolic_pressure": ([0.0], [97.0], "mmHg")}
+    patient = ThreeChamber().fix(venous_elastance=0.02)
+    found = tp.information(
+        patient, tp.Record.build(seen), at={name: getattr(patient, name) for name in patient.unknowns()}
+    )
+    rank = jnp.linalg.matrix_rank(jnp.asarray(found.sensitivity), rtol=1e-6)
+    assert int(rank) == 2
