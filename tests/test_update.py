@@ -197,6 +197,11 @@ def test_new_data_that_do_not_fit_the_twin_are_refused_by_name(message):
         join(KNOWN, REFUSED[message])
 
 
+def test_new_data_that_are_no_record_are_refused_with_the_remedy(begun):
+    with pytest.raises(TypeError, match=r"`new_data` must be a `Record`, but is a `dict`: `Record.build` makes one"):
+        update(begun, {"glucose": ([250.0], [7.0], "mmol/L")}, key=jax.random.key(0))
+
+
 def test_update_itself_refuses_what_the_twin_has_seen(begun):
     with pytest.raises(ValueError, match="`level` at 240 min"):
         update(begun, stay(HOURS)[0].between(180, 300), key=jax.random.key(0))

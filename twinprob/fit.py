@@ -22,7 +22,7 @@ from .methods.pool import patient_of
 from .methods.sampled import AbstractMethod, Sampled
 from .model import AbstractModel, nearest
 from .observation import Observation
-from .record import Record
+from .record import Record, require_record
 from .segments import bucket, knots, minutes_per_unit
 from .simulate import AbstractIntegrator, FixedStep
 from .twin import Twin
@@ -90,6 +90,8 @@ def fit(
 
     Raises
     ------
+    TypeError
+        If `record` is no `Record`.
     ValueError
         If the record holds measurements but none of the model's outputs, the model has no unknown parameter, or the
         population was learned for another model.
@@ -110,6 +112,7 @@ def fit(
 
 def posed(model: AbstractModel, record: Record, population: Personal | None, observations, integrator):
     """Return the density of a fit, and how outputs are measured where not as the model declares."""
+    require_record(record, "record")
     if population is not None:
         model, observations = population.personalize(model, record, observations)
     density = joint(_checked(model, record), record, observations=observations, integrator=integrator)

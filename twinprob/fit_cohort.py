@@ -102,8 +102,6 @@ class _Question:
     def pose(self, record) -> tuple[Member, Patient | None]:
         """Return a patient ready to be fitted, or the reason why not."""
         try:
-            if not isinstance(record, Record):
-                raise TypeError(f"A record must be a `Record`, but is a `{type(record).__name__}`.")
             density, given = posed(self.model, record, self.population, self.observations or None, self.integrator)
         except (ValueError, TypeError, RuntimeError) as error:
             return Member(record, self.model, self.observations, None, str(error)), None

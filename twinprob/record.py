@@ -13,7 +13,7 @@ import numpy as np
 from twinprob import display, units
 from twinprob.course import Frozen, freeze, require_plausible_rates
 from twinprob.inputs import Inputs
-from twinprob.series import Covariate, Series, check_covariate, check_series
+from twinprob.series import Covariate, Series, check_covariate, check_plateau, check_pulse, check_series
 
 __all__ = ["Covariate", "Record", "Series"]
 
@@ -119,8 +119,8 @@ class Record:
             )
         fixed = {name: check_covariate(name, given, own) for name, given in (covariates or {}).items()}
         _check_inputs(inputs, _weight(fixed), own)
-        _check_plateau(series, inputs)
-        _check_pulse(series, own)
+        check_plateau(series, inputs)
+        check_pulse(series, own)
         first = min(one.times[0] for one in series.values())
         begin = min(0.0, float(first)) if start is None else units.minutes(start)
         record = cls(
@@ -361,36 +361,6 @@ def _check_inputs(inputs: Inputs, weight: float | None, own: tuple[str, ...]) ->
         require_plausible_rates(name, course, weight=weight)
 
 
-def _check_plateau(series: Mapping[str, Series], inputs: Inputs) -> None:
-    """Refuse a plateau below the PEEP it was measured at: no breath ends an inspiration below where it began."""
-    if "plateau_pressure" not in series or "peep" not in inputs:
-        return
-    plateau, peep = series["plateau_pressure"], inputs["peep"]
-    set_to = units.convert(peep.at(plateau.times), peep.unit, plateau.unit, variable="peep")
-    for i in np.flatnonzero((plateau.values < set_to) & (plateau.limits == 0))[:1]:
-        raise ValueError(
-            f"plateau_pressure[{i}] = {plateau.values[i]:g} {plateau.unit} at {plateau.times[i]:g} min is below the "
-            f"PEEP of {set_to[i]:g} set then: check both, or leave this plateau out."
-        )
-
-
-def _check_pulse(series: Mapping[str, Series], own: tuple[str, ...]) -> None:
-    """Refuse a systolic pressure that is not above the diastolic one of the same time."""
-    names = ("systolic_pressure", "diastolic_pressure")
-    if any(name not in series or name in own for name in names):
-        return
-    high, low = (series[name] for name in names)
-    _, first, second = np.intersect1d(high.times, low.times, return_indices=True)
-    lowest = units.convert(low.values[second], low.unit, high.unit, variable=names[1])
-    wrong = (high.values[first] <= lowest) & (high.limits[first] == 0) & (low.limits[second] == 0)
-    for i in np.flatnonzero(wrong)[:1]:
-        raise ValueError(
-            f"systolic_pressure[{first[i]}] = {high.values[first[i]]:g} {high.unit} at {high.times[first[i]]:g} min is "
-            f"not above diastolic_pressure[{second[i]}] = {lowest[i]:g} {high.unit}: check whether the two were "
-            "exchanged, or leave both out."
-        )
-
-
 def _check_span(record: Record, *, declared: bool) -> None:
     for name, series in record.observations.items():
         checks: tuple[tuple[str, float, float, Callable[[float, float], bool]], ...] = (
@@ -404,3 +374,17 @@ def _check_span(record: Record, *, declared: bool) -> None:
                     f"{name} is measured at {time:g} min, {side} the declared {what} of the record at {limit:g} "
                     f"min. Move `{what}`, or cut the rows."
                 )
+
+
+def require_record(given: object, argument: str) -> None:
+    """Refuse anything else where a record is asked for.
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(given, Record):
+        raise TypeError(
+            f"Argument `{argument}` must be a `Record`, but is a `{type(given).__name__}`: `Record.build` makes one of "
+            "measurements and inputs, and checks them."
+        )

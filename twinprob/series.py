@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from twinprob import units
 from twinprob.course import freeze
+from twinprob.inputs import Inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,3 +203,33 @@ def check_covariate(name: str, given: Any, own: tuple[str, ...]) -> Covariate:
     if name not in own:
         units.require_plausible(name, np.array([float(value)]), unit)
     return Covariate(float(value), unit)
+
+
+def check_plateau(series: Mapping[str, Series], inputs: Inputs) -> None:
+    """Refuse a plateau below the PEEP it was measured at: no breath ends an inspiration below where it began."""
+    if "plateau_pressure" not in series or "peep" not in inputs:
+        return
+    plateau, peep = series["plateau_pressure"], inputs["peep"]
+    set_to = units.convert(peep.at(plateau.times), peep.unit, plateau.unit, variable="peep")
+    for i in np.flatnonzero((plateau.values < set_to) & (plateau.limits == 0))[:1]:
+        raise ValueError(
+            f"plateau_pressure[{i}] = {plateau.values[i]:g} {plateau.unit} at {plateau.times[i]:g} min is below the "
+            f"PEEP of {set_to[i]:g} set then: check both, or leave this plateau out."
+        )
+
+
+def check_pulse(series: Mapping[str, Series], own: tuple[str, ...]) -> None:
+    """Refuse a systolic pressure that is not above the diastolic one of the same time."""
+    names = ("systolic_pressure", "diastolic_pressure")
+    if any(name not in series or name in own for name in names):
+        return
+    high, low = (series[name] for name in names)
+    _, first, second = np.intersect1d(high.times, low.times, return_indices=True)
+    lowest = units.convert(low.values[second], low.unit, high.unit, variable=names[1])
+    wrong = (high.values[first] <= lowest) & (high.limits[first] == 0) & (low.limits[second] == 0)
+    for i in np.flatnonzero(wrong)[:1]:
+        raise ValueError(
+            f"systolic_pressure[{first[i]}] = {high.values[first[i]]:g} {high.unit} at {high.times[first[i]]:g} min is "
+            f"not above diastolic_pressure[{second[i]}] = {lowest[i]:g} {high.unit}: check whether the two were "
+            "exchanged, or leave both out."
+        )

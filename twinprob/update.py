@@ -14,7 +14,7 @@ from .labels import Labelled, dataset, tree
 from .methods.cloud import Cloud, cloud_of, follow, observed_outputs, rows_of
 from .methods.filter import Filter, Heard, columns, draw
 from .methods.sampled import generator
-from .record import Record
+from .record import Record, require_record
 from .segments import knots
 from .stay import join
 from .twin import Twin
@@ -51,6 +51,8 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
 
     Raises
     ------
+    TypeError
+        If `new_data` is no `Record`.
     ValueError
         If there is nothing new, a measurement is older than the twin's origin or already in the twin (with the same
         or another value), a unit cannot be converted, or a covariate differs from the twin's.
@@ -63,6 +65,7 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
     --------
     >>> later = update(twin, record.between(twin.now, "25 h"), key=jax.random.key(2))  # doctest: +SKIP
     """
+    require_record(new_data, "new_data")
     settings = Filter() if method is None else method
     record, since = join(twin.record, new_data)
     chance = generator(key)
