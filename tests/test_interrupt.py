@@ -38,6 +38,14 @@ def stop(*args, **kwargs):
     signal.raise_signal(signal.SIGINT)
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Let Ctrl-C interrupt: a process that a shell started in the background ignores it from birth."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def record():
     return stay(4)[0]
