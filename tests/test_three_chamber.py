@@ -45,8 +45,12 @@ def test_pressures_do_not_tell_the_size_of_the_circulation(shown):
     assert float(large.stroke_volume) == pytest.approx(2.0 * float(small.stroke_volume), rel=1e-9)
 
 
+def test_no_patient_has_no_beat(shown):
+    assert jax.vmap(shown)(jnp.zeros(0)).stroke_volume.shape == (0,)
+
+
 def test_the_information_of_one_beat_needs_no_question_about_the_future():
-    # Nothing is asked ahead, so that no steady beat is to be found for it: an empty batch of searches once broke this.
+    # Nothing is asked ahead, so that the batch of beats to be found for it is empty.
     seen = {"central_venous_pressure": ([0.0], [8.0], "mmHg"), "systolic_pressure": ([0.0], [97.0], "mmHg")}
     patient = ThreeChamber().fix(venous_elastance=0.02)
     found = tp.information(

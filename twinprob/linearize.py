@@ -113,10 +113,8 @@ def _slopes(density: Joint, position, index):
         parameters = density.paths(values)
         states, solved, rows = density.states(parameters)
         means = density.at_measurements(states, rows)
-        future = {name: jnp.zeros(0) for name in density.model.quantities(density.model.Output)}
-        if index.size:  # an output may be a solve of its own, which nobody asks for here
-            ahead = density.outputs(states, rows, index)
-            future = {name: getattr(ahead, name) for name in future}
+        ahead = density.outputs(states, rows, index)
+        future = {name: getattr(ahead, name) for name in density.model.quantities(density.model.Output)}
         inner = {}
         for name in density.model.unknowns():
             free = dist.biject_to(density.model.prior(name).support).inv(parameters[name])

@@ -138,11 +138,11 @@ def _abreast(search):
         @custom_vmap
         def rows(*leaves):
             count = leaves[0].shape[0]
-            size = min(count, _ABREAST)
+            size = max(1, min(count, _ABREAST))
             extra = -count % size
             folded = [jnp.concatenate([x, *[x[-1:]] * extra]).reshape(-1, size, *x.shape[1:]) for x in leaves]
             few = jax.vmap(lambda *one: search(*jax.tree.unflatten(structure, one)))
-            if count == 1:
+            if count <= 1:  # nothing to share lanes with
                 return few(*leaves)
             found = lax.map(lambda lanes: few(*lanes), folded)
             return found.reshape(-1, *found.shape[2:])[:count]
@@ -150,8 +150,9 @@ def _abreast(search):
         @rows.def_vmap
         def batched(size, moving, *leaves):
             whole = [x if b else jnp.broadcast_to(x, (size, *x.shape)) for x, b in zip(leaves, moving, strict=True)]
-            found = rows(*(x.reshape(-1, *x.shape[2:]) for x in whole))
-            return found.reshape(size, -1, *found.shape[1:]), True
+            each = whole[0].shape[1]
+            found = rows(*(x.reshape(size * each, *x.shape[2:]) for x in whole))
+            return found.reshape(size, each, *found.shape[1:]), True
 
         return rows(*(x[None] for x in leaves))[0]
 
