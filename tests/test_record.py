@@ -272,6 +272,12 @@ def test_a_systolic_pressure_below_the_diastolic_is_refused_with_its_place(low, 
         Record.build({"systolic_pressure": systolic, "diastolic_pressure": ([5.0, 30.0], [low, low], unit)})
 
 
+def test_a_diastolic_pressure_that_is_added_is_compared_too():
+    record = Record.build({"systolic_pressure": ([30.0], [70.0], "mmHg")})
+    with pytest.raises(ValueError, match=r"systolic_pressure\[0\] = 70 mmHg at 30 min is not above"):
+        record.with_observations({"diastolic_pressure": ([30.0], [70.0], "mmHg")})
+
+
 def test_pressures_of_different_times_are_not_compared():
     systolic, diastolic = ([0.0, 30.0], [90.0, 130.0], "mmHg"), ([5.0, 35.0], [95.0, 80.0], "mmHg")
     record = Record.build({"systolic_pressure": systolic, "diastolic_pressure": diastolic})

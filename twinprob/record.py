@@ -104,8 +104,9 @@ class Record:
         ------
         ValueError
             If nothing was measured; a name is unknown; a unit is missing, of another dimension, or makes values
-            implausible; times go backwards, repeat with another value, or lie outside `start` and `end`; or an input
-            per kilogram has no weight.
+            implausible; times go backwards, repeat with another value, or lie outside `start` and `end`; an input
+            per kilogram has no weight; a plateau is below the PEEP set then, or a systolic pressure not above the
+            diastolic one of the same time.
         """
         own, inputs = tuple(own), inputs or Inputs()
         reasons: dict[str, list[float]] = {why: list(np.atleast_1d(times)) for why, times in (dropped or {}).items()}
@@ -266,6 +267,7 @@ class Record:
         reasons: dict[str, list[float]] = {why: list(times) for why, times in self.dropped.items()}
         added = {name: check_series(name, given, tuple(own), reasons) for name, given in observations.items()}
         series = {name: one for name, one in {**self.observations, **added}.items() if one.times.size}
+        check_pulse(series, tuple(own))
         times = [float(edge) for one in series.values() for edge in (one.times[0], one.times[-1])]
         return Record(
             series, self.inputs, self.covariates, min([self.start, *times]), max([self.end, *times]),

@@ -1,8 +1,7 @@
 """New patients with 0, 1, 2 and 5 measurements: what the population is worth against the weak prior.
 
-Treatment as it is given, with rates that change, is the design: what a patient does when insulin changes is what two
-measurements cannot tell and others may. Under one constant treatment glucose goes on as two measurements show it going,
-and even the true population says little more than a weak prior; that design stands beside.
+The design is treatment as it is given, with rates that change; one constant treatment stands beside. The very
+population as prior, which no way of learning can beat, says how much there is to gain.
 """
 
 import dataclasses

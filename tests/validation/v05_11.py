@@ -28,7 +28,7 @@ BEATS = 53  # of 0.75 s in 40 s
 LIGHT = tp.Laplace(starts=4, proposals=1000, rounds=3)
 # Where every output is a steady beat to be found, only as much is solved as 99 ranks need.
 METHODS = {
-    # A long thin tail toward small ventricular elastances needs many proposals, and k-hat does not miss it.
+    # A long thin tail toward small ventricular elastances needs many proposals; k-hat is good with too few as well.
     "ThreeChamber": tp.Laplace(starts=2, proposals=8000, rounds=3, draws=100),
     "SixChamber": tp.Laplace(starts=1, nodes=24, proposals=250, rounds=2, draws=100, tolerance=1e-3),
 }
