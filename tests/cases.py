@@ -9,11 +9,11 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from twinprob.inputs import Inputs
-from twinprob.model import AbstractModel, covariate, parameter, quantity
-from twinprob.observation import Gaussian, Observation
-from twinprob.process import RandomWalk
-from twinprob.record import Record
+from twinprob.modeling.model import AbstractModel, covariate, parameter, quantity
+from twinprob.modeling.observation import Gaussian, Observation
+from twinprob.modeling.process import RandomWalk
+from twinprob.patient.inputs import Inputs
+from twinprob.patient.record import Record
 
 OWN = ("amount", "drive", "size", "level")
 

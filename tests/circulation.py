@@ -3,7 +3,7 @@
 import numpy as np
 
 import twinprob as tp
-from twinprob.course import Course
+from twinprob.patient.course import Course
 
 
 def level(name: str, times, values, unit: str) -> tp.Inputs:

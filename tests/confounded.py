@@ -8,10 +8,10 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from twinprob.inputs import Inputs
-from twinprob.model import AbstractModel, parameter, quantity
-from twinprob.observation import Gaussian, Observation
-from twinprob.record import Record
+from twinprob.modeling.model import AbstractModel, parameter, quantity
+from twinprob.modeling.observation import Gaussian, Observation
+from twinprob.patient.inputs import Inputs
+from twinprob.patient.record import Record
 
 TIGHT, LOOSE = 0.1, 1.0
 

@@ -1,6 +1,6 @@
 """Mechanics and gas exchange of one patient, fitted as one: what settings would do, and which maneuver comes next.
 
-Shown in docs/respiratory.md; `tests/test_lung_tiers.py` (slow) runs it and holds the page's tables against it.
+Shown in docs/respiratory.md; `tests/models/test_lung_tiers.py` (slow) runs it and holds the page's tables against it.
 """
 
 import jax

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from twinprob.model import AbstractModel, parameter, quantity
+from twinprob.diagnostics.structural import structural
+from twinprob.modeling.model import AbstractModel, parameter, quantity
 from twinprob.models.metabolic import ICING, MinimalModel
-from twinprob.structural import structural
 
 LOCAL = "StructuralIdentifiability.jl, test/local_identifiability.jl and test/identifiability.jl"
 FUNCTIONS = "StructuralIdentifiability.jl, test/identifiable_functions.jl"

@@ -15,43 +15,28 @@ PACKAGE = ROOT / "twinprob"
 FILES = sorted(PACKAGE.rglob("*.py"))
 NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 
-# Top to bottom; a file imports only from rooms that stand before its own. Files of one folder may import each other.
-ROOMS = (
-    "display.py", "vocabulary.py", "units.py", "nutrition.py", "labels.py",
-    "process.py", "model.py", "couple.py", "course.py", "inputs.py", "observation.py",
-    "series.py", "record.py", "stay.py",
-    "segments.py",
-    "models/",
-    "simulate.py", "joint.py",
-    "twin.py",
-    "methods/",
-    "fit.py", "update.py", "population.py", "fit_population.py",
-    "linearize.py", "determination.py", "diagnose.py", "forecast.py", "risk.py", "compare.py",
-    "score.py", "evaluate.py", "uniformity.py", "calibrate.py",
-    "arithmetic.py", "taylor.py", "symmetry.py", "expansion.py", "structural.py",
-    "information.py", "continuation.py", "profiles.py", "prospect.py", "identify.py",
-    "candidate.py", "preposterior.py", "ranking.py", "next_measurement.py", "sensitivity.py",
-    "protocols/", "recommend.py", "trial.py", "monitor.py",
-    "readers/", "cohort.py", "fit_cohort.py",
-    "examples.py",
-    "export.py", "plots/", "report.py", "cli.py",
-    "__init__.py",
+# Top to bottom; a file imports only from wings that stand before its own, and from its own wing without a circle.
+WINGS = (
+    "labels.py", "display.py",
+    "patient/", "modeling/", "readers/", "models/", "dynamics/", "inference/", "breaths/", "forecasting/",
+    "diagnostics/", "design/", "validation/", "decisions/", "presentation/",
+    "examples.py", "cli.py", "__init__.py",
 )  # fmt: skip
 
 HOMES = {
-    "pint": "units.py",
-    "matplotlib": "plots/",
-    "arviz_plots": "plots/",
-    "jinja2": "report.py",
+    "pint": "patient/units.py",
+    "matplotlib": "presentation/plots/",
+    "arviz_plots": "presentation/plots/",
+    "jinja2": "presentation/report.py",
     "typer": "cli.py",
     "rich": "cli.py",
-    "dask": "cohort.py",
-    "distributed": "cohort.py",
-    "blackjax": "methods/smc.py",
-    "SALib": "sensitivity.py",
-    "scoringrules": "score.py",
+    "dask": "inference/cohort.py",
+    "distributed": "inference/cohort.py",
+    "blackjax": "inference/methods/smc.py",
+    "SALib": "diagnostics/sensitivity.py",
+    "scoringrules": "validation/score.py",
     "pyarrow": "readers/meds.py",
-    "fhir": "export.py",
+    "fhir": "presentation/export.py",
 }
 
 FORBIDDEN = {"utils", "helpers", "common", "misc", "core", "base", "manager", "engine", "interface", "types"}
@@ -65,12 +50,12 @@ def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def room(name: str) -> int:
-    """Return the place of a file, named relative to the package, in the list of rooms."""
-    for place, listed in enumerate(ROOMS):
+def wing(name: str) -> int:
+    """Return the place of a file, named relative to the package, in the order of wings."""
+    for place, listed in enumerate(WINGS):
         if name == listed or (listed.endswith("/") and name.startswith(listed)):
             return place
-    raise LookupError(f"twinprob/{name} stands in no room: add it to ROOMS and to docs/architecture.md")
+    raise LookupError(f"twinprob/{name} stands in no wing: add it to WINGS and to docs/architecture.md")
 
 
 def module_file(module: str) -> str | None:
@@ -120,24 +105,24 @@ def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def test_the_package_was_found():
-    assert {"model.py", "record.py", "simulate.py", "__init__.py"} <= set(NAMES)
+    assert {"modeling/model.py", "patient/record.py", "dynamics/simulate.py", "__init__.py"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_stands_in_a_room(name):
-    assert ROOMS[room(name)]
+def test_a_file_stands_in_a_wing(name):
+    assert WINGS[wing(name)]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_imports_point_to_rooms_above(name):
-    here = room(name)
-    below = here + 1 if ROOMS[here].endswith("/") else here
-    wrong = {file for file in neighbors(name) if room(file) >= below}
-    assert not wrong, f"twinprob/{name} imports {sorted(wrong)}, which do not stand above it in ROOMS"
+def test_imports_point_to_wings_above(name):
+    here = wing(name)
+    below = here + 1 if WINGS[here].endswith("/") else here
+    wrong = {file for file in neighbors(name) if wing(file) >= below}
+    assert not wrong, f"twinprob/{name} imports {sorted(wrong)}, which do not stand above it in WINGS"
 
 
-@pytest.mark.parametrize("folder", ["models/", "methods/", "protocols/", "readers/", "plots/"])
-def test_files_of_one_folder_do_not_import_in_a_circle(folder):
+@pytest.mark.parametrize("folder", [listed for listed in WINGS if listed.endswith("/")])
+def test_files_of_one_wing_do_not_import_in_a_circle(folder):
     graph = {
         name: {file for file in neighbors(name) if file.startswith(folder)} - {name}
         for name in NAMES
@@ -149,6 +134,23 @@ def test_files_of_one_folder_do_not_import_in_a_circle(folder):
         graph = {name: needs for name, needs in graph.items() if name not in free}
 
 
+def test_the_package_shows_at_most_18_entries():
+    assert len({PurePosixPath(name).parts[0] for name in NAMES}) <= 18
+
+
+def test_the_page_states_the_same_order_of_wings():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.split("## Wings")[1].split("##")[0]
+    stated = re.findall(r"^\| `([a-z_]+/?(?:\.py)?)`", table, re.MULTILINE)
+    assert stated == [listed for listed in WINGS if listed != "__init__.py"]
+
+
+@pytest.mark.parametrize("folder", [listed for listed in WINGS if listed.endswith("/") and (PACKAGE / listed).exists()])
+def test_a_wing_says_in_two_sentences_what_is_in_it(folder):
+    said = ast.get_docstring(parse(PACKAGE / folder / "__init__.py")) or ""
+    assert len(re.findall(r"[.](?=\s|$)", said)) == 2
+
+
 @pytest.mark.parametrize("library", sorted(HOMES))
 def test_a_large_library_has_one_home(library):
     users = {name for name in NAMES if library in {module.split(".")[0] for module in imported_modules(PACKAGE / name)}}
@@ -158,7 +160,7 @@ def test_a_large_library_has_one_home(library):
 
 def test_only_the_segment_and_simulation_files_integrate():
     users = {name for name in NAMES if "diffrax" in {m.split(".")[0] for m in imported_modules(PACKAGE / name)}}
-    assert users <= {"segments.py", "simulate.py"}
+    assert users <= {"dynamics/segments.py", "dynamics/simulate.py"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from tests import ROOT
 from tests.twins import small_twin
 from twinprob import cli
-from twinprob.methods.nuts import NUTS
+from twinprob.inference.methods.nuts import NUTS
 from twinprob.models.metabolic import ICING, MinimalModel
 
 
@@ -140,7 +140,7 @@ def test_a_mistake_leaves_nothing(run, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("no space left")
 
-    monkeypatch.setattr("twinprob.export.parameters_csv", fail)
+    monkeypatch.setattr("twinprob.presentation.export.parameters_csv", fail)
     run("fit", STAY, "--model", "icing", "--until", "10 h", "--out", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

@@ -8,7 +8,7 @@ from tests import ROOT
 from twinprob import examples
 from twinprob.examples import load_example
 from twinprob.models.metabolic import icing
-from twinprob.record import Record
+from twinprob.patient.record import Record
 
 STAYS = 8
 

@@ -5,8 +5,8 @@ from functools import cache
 import jax
 
 import twinprob as tp
-from twinprob.forecast import Forecast
-from twinprob.twin import Twin
+from twinprob.forecasting.forecast import Forecast
+from twinprob.inference.twin import Twin
 
 KNOWN = "10 h"
 HOURS = 3.0

@@ -6,49 +6,78 @@ Research software, not a medical device.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import models, readers
-from .calibrate import Calibration, calibrate
-from .candidate import Candidate, Choice, Future, Threshold
-from .cohort import Cohort, load_cohort
-from .compare import Comparison, compare, log_evidence
-from .couple import Coupled, couple
-from .determination import Determination, Grades
-from .diagnose import Diagnosis, Finding, diagnose
-from .evaluate import Evaluation, evaluate
+from . import breaths, models, readers
+from .design import Candidate, Choice, Future, Ranking, Threshold, next_measurement
+from .diagnostics import (
+    Comparison,
+    Determination,
+    Diagnosis,
+    Direction,
+    Finding,
+    Grades,
+    Identification,
+    Information,
+    Morris,
+    Profile,
+    Profiles,
+    Sensitivity,
+    Sobol,
+    Structural,
+    compare,
+    determined,
+    diagnose,
+    identify,
+    information,
+    log_evidence,
+    profile,
+    sensitivity,
+    structural,
+)
+from .dynamics import Adaptive, FixedStep, Trajectory, simulate
 from .examples import load_example
-from .fit import fit
-from .fit_cohort import fit_cohort
-from .fit_population import fit_population, fit_population_of_others
-from .forecast import Forecast, forecast
-from .identify import Identification, determined, identify
-from .information import Information, information
-from .inputs import Inputs
-from .joint import Joint, joint
-from .methods.filter import Filter
-from .methods.laplace import Laplace
-from .methods.nuts import NUTS
-from .methods.smc import SMC
-from .methods.variational import Variational
-from .model import AbstractModel, covariate, parameter, quantity
-from .next_measurement import next_measurement
-from .observation import Contaminated, Gaussian, Multiplicative, Observation, Repeats, StudentT
-from .population import Population, load_population
-from .process import OrnsteinUhlenbeck, RandomWalk
-from .profiles import Profile, Profiles, profile
-from .ranking import Ranking
+from .forecasting import Forecast, Risk, forecast, risk
+from .inference import (
+    NUTS,
+    SMC,
+    Cohort,
+    Filter,
+    Joint,
+    Laplace,
+    Population,
+    Twin,
+    Variational,
+    fit,
+    fit_cohort,
+    fit_population,
+    fit_population_of_others,
+    joint,
+    load,
+    load_cohort,
+    load_population,
+    update,
+)
+from .modeling import (
+    AbstractModel,
+    Contaminated,
+    Coupled,
+    Gaussian,
+    Multiplicative,
+    Observation,
+    OrnsteinUhlenbeck,
+    RandomWalk,
+    Repeats,
+    StudentT,
+    couple,
+    covariate,
+    parameter,
+    quantity,
+)
+from .patient import Inputs, Record, Series
 from .readers.tidy import read_tidy
-from .record import Record, Series
-from .risk import Risk, risk
-from .score import Scores, score
-from .sensitivity import Morris, Sensitivity, Sobol, sensitivity
-from .simulate import Adaptive, FixedStep, Trajectory, simulate
-from .structural import Structural, structural
-from .symmetry import Direction
-from .twin import Twin, load
-from .update import update
+from .validation import Calibration, Evaluation, Scores, calibrate, evaluate, score
 
 if TYPE_CHECKING:
-    from . import export, plots, report
+    from .presentation import export, plots, report
 
 __version__ = "0.1.0"
 
@@ -102,6 +131,7 @@ __all__ = [
     "Trajectory",
     "Twin",
     "Variational",
+    "breaths",
     "calibrate",
     "compare",
     "couple",
@@ -146,5 +176,5 @@ _LAZY = ("export", "plots", "report")
 def __getattr__(name: str) -> Any:
     """Import what pulls in matplotlib or jinja2 only when it is used."""
     if name in _LAZY:
-        return importlib.import_module(f".{name}", __name__)
+        return importlib.import_module(f".presentation.{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,19 +22,19 @@ from rich.table import Table
 from rich.text import Text
 
 from . import models
-from .diagnose import diagnose
+from .diagnostics.diagnose import diagnose
 from .display import number
 from .examples import load_example
-from .fit import fit as fit_twin
-from .forecast import Forecast
-from .forecast import forecast as forecast_twin
-from .methods.laplace import Laplace
-from .methods.nuts import NUTS
-from .model import AbstractModel, nearest
+from .forecasting.forecast import Forecast
+from .forecasting.forecast import forecast as forecast_twin
+from .forecasting.risk import risk
+from .inference.fit import fit as fit_twin
+from .inference.methods.laplace import Laplace
+from .inference.methods.nuts import NUTS
+from .inference.twin import Twin, load
+from .modeling.model import AbstractModel, nearest
+from .patient.record import Record
 from .readers.tidy import read_tidy
-from .record import Record
-from .risk import risk
-from .twin import Twin, load
 
 app = typer.Typer(
     name="twinprob",
@@ -196,7 +196,7 @@ def _screen() -> Console:
 
 def _plots() -> Any:
     """Matplotlib takes a second to import, which `--help` need not wait for."""
-    from . import plots
+    from .presentation import plots
 
     return plots
 
@@ -227,7 +227,7 @@ def _model(name: str) -> AbstractModel:
 def _plan(path: Path):
     import pandas as pd
 
-    from .inputs import Inputs
+    from .patient.inputs import Inputs
 
     if not path.is_file():
         raise FileNotFoundError(f"There are no inputs at `{path}`.")
@@ -261,7 +261,7 @@ def _table(*columns: str) -> Table:
 
 
 def _print_twin(screen: Console, twin: Twin) -> None:
-    from .export import parameters_frame
+    from .presentation.export import parameters_frame
 
     provenance, frame = twin.provenance, parameters_frame(twin)
     seen = ", ".join(f"{series.times.size} of {name}" for name, series in twin.record.observations.items())
@@ -310,7 +310,7 @@ def _results(out: Path) -> Iterator[Path]:
 def _write(
     folder: Path, twin: Twin, ahead: Forecast | None = None, *, later=None, target=None, events=(), saved=True
 ) -> None:
-    from . import export, report
+    from .presentation import export, report
 
     shown = {"shown": twin} if ahead is None else {"shown": ahead, "twin": twin, "later": later}
     _plots().fan(**shown, target=target).savefig(folder / "fan.png")

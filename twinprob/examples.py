@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .model import nearest
+from .modeling.model import nearest
+from .patient.record import Record
 from .readers.tidy import read_tidy
-from .record import Record
 
 if TYPE_CHECKING:
     import pandas as pd

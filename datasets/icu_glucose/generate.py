@@ -10,9 +10,9 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from twinprob.model import pack
+from twinprob.dynamics.simulate import FixedStep, Layout, flow
+from twinprob.modeling.model import pack
 from twinprob.models.metabolic import ICING
-from twinprob.simulate import FixedStep, Layout, flow
 
 KEY = 20260101
 STAYS = 8

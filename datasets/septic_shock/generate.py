@@ -11,10 +11,10 @@ import numpy as np
 from jax import numpy as jnp
 
 import twinprob as tp
-from twinprob.model import pack
+from twinprob.dynamics.simulate import FixedStep, Layout, flow
+from twinprob.modeling.model import pack
 from twinprob.models.cardiovascular import Preload
 from twinprob.models.sepsis import Norepinephrine, VolumeKinetics
-from twinprob.simulate import FixedStep, Layout, flow
 
 KEY = 20260105
 STAYS = 6

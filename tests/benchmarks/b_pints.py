@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.benchmarks import Comparison
 from tests.benchmarks.sensitivity import Run, against, agreement, bulk, density, our_chains
-from twinprob.fit import in_double_precision
+from twinprob.dynamics.precision import in_double_precision
 
 TITLE = "Effective draws per second against PINTS"
 HOW = (

@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.benchmarks import Comparison, b_numpyro
 from tests.benchmarks.sensitivity import FIRST, HOURS, VOLATILITY, against, density, our_chains, record
-from twinprob.fit import in_double_precision
+from twinprob.dynamics.precision import in_double_precision
 from twinprob.models.metabolic import ICING
 from twinprob.models.metabolic.icing import SECRETION_NORMAL
 

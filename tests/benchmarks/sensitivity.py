@@ -16,8 +16,8 @@ from arviz_stats.base.array import array_stats
 import twinprob as tp
 from tests.benchmarks import Comparison
 from tests.validation.stays import synthetic_stay
-from twinprob.fit import in_double_precision
-from twinprob.joint import Joint, joint
+from twinprob.dynamics.precision import in_double_precision
+from twinprob.inference.joint import Joint, joint
 from twinprob.models.metabolic import ICING
 
 HOURS = 48

@@ -18,7 +18,7 @@ from jaxtyping import Array
 
 import twinprob as tp
 from tests.multi_unit_lung import POINTS, TOP, staircases
-from twinprob.fit import in_double_precision
+from twinprob.dynamics.precision import in_double_precision
 from twinprob.models.respiratory import Recruitment
 
 FIRST, LUNGS = 20_000, 520  # numbers of the lungs learned from: none of them is forecast

@@ -4,10 +4,10 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from twinprob.inputs import Inputs
-from twinprob.joint import joint
+from twinprob.inference.joint import joint
 from twinprob.models.metabolic import ICING
-from twinprob.record import Record
+from twinprob.patient.inputs import Inputs
+from twinprob.patient.record import Record
 
 
 def synthetic_stay(number, *, hours=48, every=2.0, model=None, noise=0.05):

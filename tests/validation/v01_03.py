@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 
 import twinprob as tp
 from tests.validation import Result
-from twinprob.methods.modes import climb_from, split
+from twinprob.inference.methods.modes import climb_from, split
 from twinprob.models.metabolic import MinimalModel
 
 # datasets/reference/fsigt_refits.csv: Gb 92, Ib 7, t >= 4 min, residuals weighted by 1/G. No start below is near it.

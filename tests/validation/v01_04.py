@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 import twinprob as tp
-from tests.test_models import FEED, HOURS, STEADY
+from tests.models.test_models import FEED, HOURS, STEADY
 from tests.validation import Result
 
 

@@ -6,10 +6,10 @@ import jax
 import numpy as np
 
 from tests.validation import Result
-from twinprob.inputs import Inputs
+from twinprob.dynamics.simulate import Adaptive, simulate
 from twinprob.models.metabolic import ICING, MinimalModel
-from twinprob.record import Record
-from twinprob.simulate import Adaptive, simulate
+from twinprob.patient.inputs import Inputs
+from twinprob.patient.record import Record
 
 LIMIT = 900
 DRAWS = 200

@@ -6,9 +6,9 @@ from arviz_stats.base.array import array_stats
 
 from tests.validation import Result
 from tests.validation.stays import synthetic_stay
-from twinprob.joint import joint
-from twinprob.methods.laplace import Laplace
-from twinprob.methods.nuts import NUTS
+from twinprob.inference.joint import joint
+from twinprob.inference.methods.laplace import Laplace
+from twinprob.inference.methods.nuts import NUTS
 from twinprob.models.metabolic import ICING
 
 STAYS = 20

@@ -5,8 +5,8 @@ import numpy as np
 
 import twinprob as tp
 from tests.validation import Result
-from twinprob.calibrate import Calibration, calibrate
 from twinprob.models.metabolic import ICING, MinimalModel
+from twinprob.validation.calibrate import Calibration, calibrate
 
 LIMIT = 1500
 REPLICATES = 400  # 200 leave a standard error of 0.021 in a coverage: one of fifteen would leave 0.85–0.95 by chance

@@ -11,8 +11,8 @@ from jax import lax
 
 from tests.validation import Result
 from tests.validation.stays import synthetic_stay
-from twinprob.joint import joint
-from twinprob.model import pack
+from twinprob.inference.joint import joint
+from twinprob.modeling.model import pack
 from twinprob.models.metabolic import ICING
 
 LIMIT = 600

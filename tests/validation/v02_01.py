@@ -11,7 +11,7 @@ from arviz_stats.base.array import array_stats
 import twinprob as tp
 from tests.validation import Result, shared_data
 from tests.validation.lotka_volterra import LotkaVolterra
-from twinprob.units import minutes
+from twinprob.patient.units import minutes
 
 KEYS = 20
 SITES = {

@@ -8,14 +8,14 @@ import numpy as np
 import numpyro.distributions as dist
 
 from tests.validation import Result, shared_data
-from twinprob.fit import fit
-from twinprob.inputs import Inputs
-from twinprob.joint import joint
-from twinprob.methods.laplace import Laplace
+from twinprob.inference.fit import fit
+from twinprob.inference.joint import joint
+from twinprob.inference.methods.laplace import Laplace
+from twinprob.inference.update import update
 from twinprob.models.metabolic import ICING
+from twinprob.patient.inputs import Inputs
+from twinprob.patient.record import Record
 from twinprob.readers import mimic
-from twinprob.record import Record
-from twinprob.update import update
 
 LIMIT = 5400
 SYNTHETIC, REAL, CHECKPOINTS = 20, 5, 10

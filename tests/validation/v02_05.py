@@ -11,10 +11,10 @@ import numpyro.distributions as dist
 
 import twinprob as tp
 from tests.validation import Result, shared_data
-from twinprob.evaluate import Evaluation, evaluate
-from twinprob.methods.filter import Filter
+from twinprob.inference.methods.filter import Filter
 from twinprob.models.metabolic import ICING
 from twinprob.readers import mimic
+from twinprob.validation.evaluate import Evaluation, evaluate
 
 LIMIT = 3600
 ROUNDS = 4

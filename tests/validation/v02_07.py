@@ -15,8 +15,8 @@ import numpyro.distributions as dist
 
 import twinprob as tp
 from tests.validation import Result
+from twinprob.inference.population import declared_sites, moments
 from twinprob.models.metabolic import ICING
-from twinprob.population import declared_sites, moments
 
 LIMIT = 5400
 POPULATIONS, LEARNED_FROM, NEW = 4, 30, 25

@@ -13,13 +13,13 @@ import numpy as np
 
 from tests import ROOT
 from tests.validation import Result
-from twinprob.fit import fit
-from twinprob.fit_cohort import METHOD, fit_cohort
-from twinprob.inputs import Inputs
-from twinprob.joint import joint
+from twinprob.inference.fit import fit
+from twinprob.inference.fit_cohort import METHOD, fit_cohort
+from twinprob.inference.joint import joint
+from twinprob.modeling.process import RandomWalk
 from twinprob.models.metabolic import ICING
-from twinprob.process import RandomWalk
-from twinprob.record import Record
+from twinprob.patient.inputs import Inputs
+from twinprob.patient.record import Record
 
 LIMIT = 3000
 SIZES = (100, 1000, 10_000)

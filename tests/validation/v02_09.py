@@ -9,10 +9,10 @@ import numpy as np
 import twinprob as tp
 from tests.validation import Result
 from tests.validation.v01_07 import verdict
-from twinprob.calibrate import calibrate
-from twinprob.methods.filter import Filter
+from twinprob.inference.methods.filter import Filter
+from twinprob.inference.update import update
 from twinprob.models.metabolic import ICING
-from twinprob.update import update
+from twinprob.validation.calibrate import calibrate
 
 LIMIT = 1800
 REPLICATES = 200

@@ -7,8 +7,8 @@ import numpy as np
 
 import twinprob as tp
 from tests.validation import Result
-from twinprob.calibrate import Calibration, calibrate
 from twinprob.models.metabolic import ICING
+from twinprob.validation.calibrate import Calibration, calibrate
 
 LIMIT = 1800
 REPLICATES = 300

@@ -6,7 +6,7 @@ import numpyro.distributions as dist
 
 import twinprob as tp
 from tests.validation import Result
-from twinprob.information import information
+from twinprob.diagnostics.information import information
 from twinprob.models.metabolic import MinimalModel
 
 PAIR = ("glucose_effectiveness", "insulin_action_rate")

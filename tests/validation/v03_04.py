@@ -8,7 +8,7 @@ import numpy as np
 import twinprob as tp
 from tests.cases import Drift, drift_posterior, drift_record
 from tests.validation import Result
-from twinprob.determination import parameters_of
+from twinprob.diagnostics.determination import parameters_of
 
 HOURS = 10
 NAMES = ("slope_start", "first")

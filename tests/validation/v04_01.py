@@ -13,7 +13,7 @@ from scipy.stats import chi2
 
 import twinprob as tp
 from tests.validation import Result, shared_data
-from twinprob.methods.breaths import circuit_compliance, design, estimate, pool
+from twinprob.breaths.estimates import circuit_compliance, design, estimate, pool
 from twinprob.models.respiratory.breaths import segment
 
 DELAYS, CIRCUITS = (0.0, 0.002, 0.004, 0.006, 0.008, 0.01), (0.25e-3, 0.375e-3, 0.5e-3, 0.625e-3, 0.75e-3)  # s, L/cmH2O

@@ -7,7 +7,7 @@ import pandas as pd
 
 import twinprob as tp
 from tests.validation import Result, shared_data
-from twinprob.methods.tracking import Tracking, update_breath
+from twinprob.breaths.tracking import Tracking, update_breath
 from twinprob.models.respiratory.breaths import segment
 
 AHEAD, FIRST = 40, 20

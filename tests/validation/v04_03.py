@@ -11,11 +11,11 @@ import pandas as pd
 import twinprob as tp
 from tests.validation import Result, shared_data
 from tests.validation.charted_prior import OWN_EFFECT, OWN_TIME, USUAL, Learned, learn
-from twinprob.evaluate import given
-from twinprob.methods.filter import Filter
+from twinprob.inference.methods.filter import Filter
 from twinprob.models.respiratory import ChartedMechanics
 from twinprob.readers import ventilation
-from twinprob.score import Scores, of_draws
+from twinprob.validation.evaluate import given
+from twinprob.validation.score import Scores, of_draws
 
 LIMIT = 1800
 LONGEST = 24.0  # h; a plateau later than that after the last one is not forecast

@@ -15,8 +15,8 @@ import numpy as np
 
 import twinprob as tp
 from tests.validation import Result
-from twinprob.determination import CONFLICT, DETERMINED, NOT_DETERMINED, STRUCTURAL, WEAK
-from twinprob.identify import identify
+from twinprob.diagnostics.determination import CONFLICT, DETERMINED, NOT_DETERMINED, STRUCTURAL, WEAK
+from twinprob.diagnostics.identify import identify
 from twinprob.models.respiratory import GasExchange
 
 TRUTHS = {"mild": (0.10, 0.75), "severe": (0.35, 0.45)}  # shunt, fA2

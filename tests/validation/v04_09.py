@@ -6,8 +6,8 @@ import numpy as np
 import twinprob as tp
 from tests.validation import Result
 from tests.validation.v01_07 import verdict
-from twinprob.calibrate import calibrate
 from twinprob.models.respiratory import ChartedMechanics, GasExchange, Recruitment, SingleCompartment
+from twinprob.validation.calibrate import calibrate
 
 LIMIT = 3600
 REPLICATES = 200

@@ -7,8 +7,8 @@ import numpy as np
 import twinprob as tp
 from tests.circulation import level
 from tests.validation import Result
-from twinprob.determination import DETERMINED, NOT_DETERMINED, STRUCTURAL, WEAK, Grades
-from twinprob.information import information
+from twinprob.diagnostics.determination import DETERMINED, NOT_DETERMINED, STRUCTURAL, WEAK, Grades
+from twinprob.diagnostics.information import information
 from twinprob.models.cardiovascular import ThreeChamber
 
 NAMES = (

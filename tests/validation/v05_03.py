@@ -6,8 +6,8 @@ import numpy as np
 import twinprob as tp
 from tests.published_models import circulation
 from tests.validation import Result
+from twinprob.diagnostics.structural import structural
 from twinprob.models.cardiovascular import Windkessel2, Windkessel3, Windkessel4
-from twinprob.structural import structural
 
 TRUTH = {"resistance": 1.0, "compliance": 1.6, "impedance": 0.06, "inertance": 0.006, "initial_pressure": 72.0}
 MODELS = {"2": Windkessel2, "3": Windkessel3, "4": Windkessel4}

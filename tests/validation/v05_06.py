@@ -10,11 +10,11 @@ import pandas as pd
 
 import twinprob as tp
 from tests.validation import Result, shared_data
-from twinprob.evaluate import given as recorded
-from twinprob.methods.filter import Filter
+from twinprob.inference.methods.filter import Filter
 from twinprob.models.sepsis import VasopressorPressure
 from twinprob.readers import hemodynamics
-from twinprob.score import of_draws, quantiles
+from twinprob.validation.evaluate import given as recorded
+from twinprob.validation.score import of_draws, quantiles
 
 LIMIT = 3600  # six minutes on two quiet cores
 MAP = "mean_arterial_pressure"

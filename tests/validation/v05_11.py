@@ -14,11 +14,11 @@ from tests import ROOT
 from tests.circulation import level
 from tests.validation import Result
 from tests.validation.septic_design import septic_hours
-from twinprob.calibrate import Calibration, calibrate
 from twinprob.models.cardiovascular import Preload, SixChamber, ThreeChamber, Windkessel2, Windkessel3, Windkessel4
 from twinprob.models.cardiovascular.periodic import Scheme
 from twinprob.models.cardiovascular.smith import FINE, START, beat, steady_beat, summarize
 from twinprob.models.sepsis import VasopressorPressure
+from twinprob.validation.calibrate import Calibration, calibrate
 
 LIMIT = 14400
 REPLICATES = 200

@@ -1,4 +1,7 @@
-"""The physiological models, one file each, grouped by domain."""
+"""The physiological models, one file each, grouped by domain.
+
+A file reads like the paper it implements; every parameter carries its unit, prior and source.
+"""
 
 from . import cardiovascular, metabolic, respiratory, sepsis
 

@@ -1,4 +1,7 @@
-"""Readers: from a file or a database's tables to a `Record`, one file per source."""
+"""Readers: from a file or a database's tables to a `Record`, one file per source.
+
+A reader says what it left out and why, and never guesses a unit.
+"""
 
 from . import arterial, bedside, hemodynamics, mimic, tidy, ventilation, waveform
 

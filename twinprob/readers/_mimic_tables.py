@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twinprob.course import Frozen
-from twinprob.nutrition import glucose_content
+from ..patient.course import Frozen
+from ..patient.nutrition import glucose_content
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
-from twinprob import units
-from twinprob.readers._hemodynamic_items import MEASURED
-from twinprob.readers.waveform import _check_clock, _column
-from twinprob.record import Record
+from ..patient import units
+from ..patient.record import Record
+from ._hemodynamic_items import MEASURED
+from .waveform import _check_clock, _column
 
 if TYPE_CHECKING:
     import pandas as pd

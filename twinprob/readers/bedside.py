@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from twinprob import units
-from twinprob.inputs import Inputs
-from twinprob.readers._hemodynamic_items import DRUGS, FLUIDS, HIGHEST_FLOW, MEASURED
+from ..patient import units
+from ..patient.inputs import Inputs
+from ._hemodynamic_items import DRUGS, FLUIDS, HIGHEST_FLOW, MEASURED
 
 __all__ = ["fluid", "infusion", "pressures"]
 

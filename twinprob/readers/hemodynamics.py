@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twinprob import units
-from twinprob.course import Course
-from twinprob.inputs import Inputs
-from twinprob.readers._hemodynamic_items import BOLUS, DRUGS, FLUIDS, HIGHEST_FLOW, MEASURED, PUSH, Given
-from twinprob.readers._mimic_tables import HEIGHT, WEIGHT, Tables, _stays, _table
-from twinprob.readers.mimic import _covariates, _minutes, _texts
-from twinprob.record import Record
+from ..patient import units
+from ..patient.course import Course
+from ..patient.inputs import Inputs
+from ..patient.record import Record
+from ._hemodynamic_items import BOLUS, DRUGS, FLUIDS, HIGHEST_FLOW, MEASURED, PUSH, Given
+from ._mimic_tables import HEIGHT, WEIGHT, Tables, _stays, _table
+from .mimic import _covariates, _minutes, _texts
 
 if TYPE_CHECKING:
     import pandas as pd

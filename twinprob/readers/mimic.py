@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twinprob import units
-from twinprob.course import Course, sustained_rates
-from twinprob.inputs import Inputs
-from twinprob.nutrition import glucose_content
-from twinprob.readers._mimic_tables import (
+from ..patient import units
+from ..patient.course import Course, sustained_rates
+from ..patient.inputs import Inputs
+from ..patient.nutrition import glucose_content
+from ..patient.record import Record
+from ._mimic_tables import (
     GLUCOSE_CHART,
     GLUCOSE_COPIES,
     HEIGHT,
@@ -25,7 +26,6 @@ from twinprob.readers._mimic_tables import (
     Tables,
     load,
 )
-from twinprob.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twinprob import units
-from twinprob.inputs import Inputs
-from twinprob.record import Record
+from ..patient import units
+from ..patient.inputs import Inputs
+from ..patient.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twinprob import units
-from twinprob.course import Frozen
-from twinprob.inputs import Inputs
-from twinprob.readers._mimic_tables import HEIGHT, WEIGHT, Tables, _stays, _table
-from twinprob.readers._ventilation_items import ARTERIAL, GASES, MEASURED, SETTINGS, SPECIMEN, Charted
-from twinprob.readers.mimic import _covariates, _minutes, _texts
-from twinprob.record import Record
+from ..patient import units
+from ..patient.course import Frozen
+from ..patient.inputs import Inputs
+from ..patient.record import Record
+from ._mimic_tables import HEIGHT, WEIGHT, Tables, _stays, _table
+from ._ventilation_items import ARTERIAL, GASES, MEASURED, SETTINGS, SPECIMEN, Charted
+from .mimic import _covariates, _minutes, _texts
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twinprob import units
-from twinprob.record import Record
+from ..patient import units
+from ..patient.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd

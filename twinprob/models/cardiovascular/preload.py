@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from ...model import AbstractModel, parameter, quantity
-from ...observation import Contaminated, Gaussian, Observation
+from ...modeling.model import AbstractModel, parameter, quantity
+from ...modeling.observation import Contaminated, Gaussian, Observation
 from ..respiratory.blood import find_root
 
 _MEMORY = "prior or setting of this library, not published"

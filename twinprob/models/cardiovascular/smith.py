@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from ...model import AbstractModel, parameter, quantity
-from ...observation import Gaussian, Observation
+from ...modeling.model import AbstractModel, parameter, quantity
+from ...modeling.observation import Gaussian, Observation
 from .chambers import Chambers, Form, Pressures, pressures, rates
 from .periodic import Scheme, orbit, runge_kutta
 

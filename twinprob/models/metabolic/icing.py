@@ -9,9 +9,9 @@ import numpyro.distributions as dist
 from jax import lax
 from jaxtyping import Array
 
-from ...model import AbstractModel, parameter, quantity
-from ...observation import Gaussian, Observation
-from ...process import OrnsteinUhlenbeck
+from ...modeling.model import AbstractModel, parameter, quantity
+from ...modeling.observation import Gaussian, Observation
+from ...modeling.process import OrnsteinUhlenbeck
 
 _LIN = "transcription of Lin 2011 in mlmulv/Thesis-Code src/icing_true.py"
 _CHASE = "comments of ijustlovemath/chase-icing include/ChaseIcing.hpp ('TBME-01160-2016 Table II')"

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from ...model import AbstractModel, covariate, parameter, quantity
-from ...observation import Gaussian, Observation
-from ...process import OrnsteinUhlenbeck
+from ...modeling.model import AbstractModel, covariate, parameter, quantity
+from ...modeling.observation import Gaussian, Observation
+from ...modeling.process import OrnsteinUhlenbeck
 
 _CODE = "transcription in vjcitn/ogttMetrics, R/minmod.R, of the oral minimal model"
 _MEMORY = "prior or setting of this library, not published"

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-# Constants from memory, checked against tables in tests/test_gas_exchange.py; settings, not published here.
+# Constants from memory, checked against tables in tests/models/test_gas_exchange.py; settings, not published here.
 BINDING, DISSOLVED = 1.34, 0.003  # mL O2 per g of hemoglobin; mL O2 per dL and mmHg
 SOLUBILITY = 0.0307  # mmol CO2 per L and mmHg at 37 °C
 _LOWEST, _HIGHEST = 1e-3, 1e5  # mmHg, the bracket of every inverse

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ...record import Record
-from ...units import convert
+from ...patient.record import Record
+from ...patient.units import convert
 
 # Settings of this library, not published.
 _TRIGGER = 0.25  # of the strong flows: beyond it, a breath in or out has certainly begun

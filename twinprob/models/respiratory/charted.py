@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from ...model import AbstractModel, parameter, quantity
-from ...observation import Gaussian, Observation, StudentT
-from ...process import OrnsteinUhlenbeck
+from ...modeling.model import AbstractModel, parameter, quantity
+from ...modeling.observation import Gaussian, Observation, StudentT
+from ...modeling.process import OrnsteinUhlenbeck
 from .mechanics import JOULE
 
 _MEMORY = "prior or setting of this library, not published"

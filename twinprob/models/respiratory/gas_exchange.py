@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from ...model import AbstractModel, parameter, quantity
-from ...observation import Gaussian, Observation
+from ...modeling.model import AbstractModel, parameter, quantity
+from ...modeling.observation import Gaussian, Observation
 from .blood import acidity, find_root, oxygen_content, oxygen_pressure, saturation
 
 _MEMORY = "prior or setting of this library, not published"

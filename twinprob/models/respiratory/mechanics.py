@@ -10,9 +10,9 @@ import numpyro.distributions as dist
 from jax import lax
 from jaxtyping import Array
 
-from ...model import AbstractModel, parameter, quantity
-from ...observation import Gaussian, Observation
-from ...process import RandomWalk
+from ...modeling.model import AbstractModel, parameter, quantity
+from ...modeling.observation import Gaussian, Observation
+from ...modeling.process import RandomWalk
 
 _MEMORY = "prior or setting of this library, not published"
 JOULE = 0.0980665  # J per L cmH2O

@@ -8,8 +8,8 @@ import numpyro.distributions as dist
 from jax.scipy.stats import norm
 from jaxtyping import Array
 
-from ...model import AbstractModel, parameter, quantity
-from ...observation import Gaussian, Observation
+from ...modeling.model import AbstractModel, parameter, quantity
+from ...modeling.observation import Gaussian, Observation
 from .blood import find_root
 from .mechanics import JOULE
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from ...model import AbstractModel, parameter, quantity
+from ...modeling.model import AbstractModel, parameter, quantity
 
 _MEMORY = "prior or setting of this library, not published"
 # Typical k12 0.03-0.06, k21 0.01-0.03, k10 0.005-0.02 per minute are from memory; within these ranges the values are

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from ...model import AbstractModel, covariate, parameter, quantity
-from ...observation import Gaussian, Observation
+from ...modeling.model import AbstractModel, covariate, parameter, quantity
+from ...modeling.observation import Gaussian, Observation
 
 _MEMORY = "prior or setting of this library, not published"
 _CONTENT = 13.4  # mL/L of oxygen per g/dL of hemoglobin at full saturation

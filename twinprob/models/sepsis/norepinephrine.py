@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from ...model import AbstractModel, covariate, parameter, quantity
-from ...observation import Multiplicative, Observation
+from ...modeling.model import AbstractModel, covariate, parameter, quantity
+from ...modeling.observation import Multiplicative, Observation
 
 _MEMORY = "prior or setting of this library, not published"
 _BELOEIL = "doi:10.1093/bja/aei259, abstract"

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from ...model import AbstractModel, parameter, quantity
-from ...observation import Observation, StudentT
-from ...process import OrnsteinUhlenbeck
+from ...modeling.model import AbstractModel, parameter, quantity
+from ...modeling.observation import Observation, StudentT
+from ...modeling.process import OrnsteinUhlenbeck
 
 _MEMORY = "prior or setting of this library, not published"
 _OUALHA = "doi:10.1111/bcp.12412, Table 3"

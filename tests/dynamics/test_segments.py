@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.cases import OWN, Drift, Washout
+from twinprob.dynamics.segments import bucket, build, drives, knots
+from twinprob.patient.inputs import Inputs
+from twinprob.patient.record import Series
+from twinprob.patient.units import minutes
+
+PUMP = Inputs.infusions("drive", [13.0, 101.5], [101.5, 150.0], [0.3, 0.05], "1/min", own=OWN)
+TIMES = np.array([0.0, 10.0, 101.5, 160.0, 240.0])
+
+
+@pytest.fixture(scope="module")
+def built():
+    model = Washout()
+    return build(model, drives(model, PUMP, {}), 0.0, 240.0, TIMES)
+
+
+def test_padding_has_no_length(built):
+    segments, _ = built
+    np.testing.assert_allclose(segments.length.sum(), 240.0)
+
+
+def test_report_times_are_borders(built):
+    segments, index = built
+    borders = np.append(0.0, np.cumsum(segments.length))
+    np.testing.assert_allclose(borders[index], TIMES)
+
+
+def test_no_step_is_longer_than_the_model_allows(built):
+    segments, _ = built
+    assert np.max(segments.length) / segments.substeps <= Washout.step + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("time", "drive"), [(0.0, 0.0), (12.9, 0.0), (13.0, 0.3), (101.4, 0.3), (120.0, 0.05), (150.0, 0.0)]
+)
+def test_inputs_change_at_borders(built, time, drive):
+    segments, _ = built
+    real = segments.length > 0
+    row = np.searchsorted(segments.start[real], time + 1e-6, side="right") - 1
+    assert segments.level[row, 0] == drive
+
+
+def test_measured_inputs_run_linearly():
+    from twinprob.models.metabolic import MinimalModel
+
+    series = Series(np.array([0.0, 10.0, 30.0]), np.array([5.0, 25.0, 5.0]), "mU/L", np.zeros(3, np.int8))
+    model = MinimalModel()
+    segments, _ = build(model, drives(model, Inputs({}), {"plasma_insulin": series}), 0.0, 30.0, np.array([30.0]))
+    real = segments.length > 0
+    expected = np.interp(segments.start[real], series.times, series.values)
+    np.testing.assert_allclose(segments.level[real, 0], expected)
+
+
+def test_a_measured_input_that_is_absent_is_named():
+    from twinprob.models.metabolic import MinimalModel
+
+    with pytest.raises(ValueError, match="driven by measured `plasma_insulin`"):
+        drives(MinimalModel(), Inputs({}), {})
+
+
+def test_an_input_nobody_gave_is_zero():
+    segments, _ = build(Washout(), drives(Washout(), Inputs({}), {}), 0.0, 60.0, np.array([60.0]))
+    assert not segments.level.any()
+
+
+def test_each_segment_lies_within_one_knot():
+    model = Drift()
+    segments, _ = build(model, {}, 0.0, 200.0, np.array([0.0, 200.0]))
+    real = segments.length > 0
+    ends = segments.start[real] + segments.length[real]
+    knot = segments.knot[real, 0]
+    assert np.all((segments.start[real] >= 60.0 * knot - 1e-6) & (ends <= 60.0 * (knot + 1) + 1e-6))
+
+
+def test_knots_cover_the_span():
+    process = Drift().processes()["slope"]
+    assert knots(process, 0.0, minutes("2 h") + 1) == 3
+
+
+@given(st.integers(1, 5000))
+def test_a_bucket_holds_its_content_with_little_waste(count):
+    assert count <= bucket(count) <= max(8, 1.25 * count + 1)
+
+
+@given(st.lists(st.integers(1, 300), min_size=2, max_size=40))
+def test_longer_content_never_has_a_smaller_bucket(counts):
+    sizes = [bucket(count) for count in sorted(counts)]
+    assert sizes == sorted(sizes)

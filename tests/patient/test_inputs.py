@@ -1,0 +1,190 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twinprob.patient.inputs import Course, Inputs
+
+INTERVALS = st.lists(
+    st.tuples(st.integers(0, 100), st.integers(1, 60), st.integers(0, 50), st.booleans()), min_size=1, max_size=8
+)
+
+
+def course_of(intervals):
+    starts, lengths, rates, bolus = (np.array(column) for column in zip(*intervals, strict=True))
+    return Course(starts, starts + lengths, rates, "mU/min", bolus)
+
+
+def slow_value(course, time):
+    return sum(
+        rate for start, end, rate in zip(course.starts, course.ends, course.rates, strict=True) if start <= time < end
+    )
+
+
+@given(INTERVALS)
+def test_the_value_is_the_sum_of_what_runs(intervals):
+    course = course_of(intervals)
+    times = np.arange(-1, 170, 0.5)
+    np.testing.assert_array_equal(course.at(times), [slow_value(course, time) for time in times])
+
+
+@given(INTERVALS)
+def test_steps_hold_until_the_next_change(intervals):
+    times, values = course_of(intervals).steps()
+    course = course_of(intervals)
+    np.testing.assert_array_equal(values, [slow_value(course, time) for time in times])
+    assert (np.diff(times) > 0).all()
+
+
+@given(INTERVALS)
+def test_nothing_is_left_when_everything_has_ended(intervals):
+    assert course_of(intervals).at(1e6) == 0.0
+
+
+@given(INTERVALS, st.integers(0, 120))
+def test_until_agrees_with_the_past_and_knows_no_later_time(intervals, now):
+    course = course_of(intervals)
+    known = course.until(now)
+    past = np.arange(-1, now, 0.5)
+    np.testing.assert_array_equal(known.at(past), course.at(past))
+    edges = np.concatenate([known.starts, known.ends])
+    assert (edges[np.isfinite(edges)] <= now).all()
+
+
+@given(INTERVALS, st.integers(0, 120), st.integers(0, 120))
+def test_until_twice_is_until_the_earlier(intervals, one, other):
+    course = course_of(intervals)
+    assert course.until(max(one, other)).until(min(one, other)) == course.until(min(one, other))
+
+
+def test_a_running_infusion_runs_on_past_until():
+    course = Inputs.infusions("insulin", 0, "2 h", 3.0, "U/h")["insulin"].until("1 h")
+    assert course.ends[0] == np.inf
+
+
+def test_an_infusion_that_ran_until_now_runs_on():
+    course = Inputs.infusions("insulin", [0, 60], [60, 120], [3.0, 4.0], "U/h")["insulin"].until(60)
+    assert course.at(90) == 3.0
+
+
+def test_a_stopped_infusion_stays_stopped():
+    assert Inputs.infusions("insulin", 0, 50, 3.0, "U/h")["insulin"].until(60).at(90) == 0.0
+
+
+def test_a_running_bolus_stops_at_until():
+    course = Inputs.bolus("insulin", 0, 5.0, "U", duration=10)["insulin"].until(4)
+    assert course.ends[0] == 4.0
+
+
+@given(INTERVALS, st.integers(0, 60), st.integers(61, 160))
+def test_between_agrees_with_the_whole_inside_its_span(intervals, begin, end):
+    course = course_of(intervals)
+    inside = np.arange(begin, end, 0.5)
+    np.testing.assert_array_equal(course.between(begin, end).at(inside), course.at(inside))
+
+
+@pytest.mark.parametrize("time", [-1e9, 0.0, 1e9])
+def test_a_constant_input_is_the_same_at_every_time(time):
+    assert Inputs.constant(insulin=(3.0, "U/h"))["insulin"].at(time) == 3.0
+
+
+def test_a_constant_input_has_no_change():
+    times, _ = Inputs.constant(insulin=(3.0, "U/h"))["insulin"].steps()
+    assert times.size == 0
+
+
+def test_a_bolus_delivers_its_amount():
+    course = Inputs.bolus("insulin", 10, 5.0, "U", duration="2 min")["insulin"].to("mU/min", variable="insulin")
+    assert (course.rates * (course.ends - course.starts)).sum() == pytest.approx(5000.0)
+
+
+def test_joining_adds_and_converts_the_second_unit():
+    both = Inputs.infusions("insulin", 0, 60, 3.0, "U/h") | Inputs.infusions("insulin", 30, 60, 50.0, "mU/min")
+    assert both["insulin"].at(45) == pytest.approx(6.0)
+
+
+def test_joining_units_that_do_not_convert_is_refused():
+    one = Inputs.infusions("hare", 0, 60, 3.0, "U/h", own=("hare",))
+    with pytest.raises(ValueError, match="of hare cannot become 'U/h'"):
+        one | Inputs.infusions("hare", 0, 60, 3.0, "mL/h", own=("hare",))
+
+
+def test_a_plan_replaces_the_inputs_it_names_from_its_time_on():
+    past = Inputs.infusions("insulin", 0, 200, 2.0, "U/h")
+    planned = past.then(Inputs.constant(insulin=(5.0, "U/h")), "90 min")["insulin"]
+    np.testing.assert_array_equal(planned.at([89.0, 90.0, 1e6]), [2.0, 5.0, 5.0])
+
+
+def test_inputs_that_a_plan_does_not_name_run_on():
+    past = Inputs.infusions("enteral_glucose", [0, 120], [120, 180], [1.0, 9.0], "mmol/min")
+    planned = past.then(Inputs.constant(insulin=(5.0, "U/h")), 90)
+    assert planned["enteral_glucose"].at(150) == 1.0
+
+
+def test_a_history_cannot_be_written_to():
+    course = Inputs.constant(insulin=(3.0, "U/h"))["insulin"]
+    with pytest.raises(ValueError, match="read-only"):
+        course.rates[0] = 1.0
+
+
+def test_a_rate_without_an_end_is_refused():
+    with pytest.raises(ValueError, match=r"insulin interval 0 in U/h has no end: give its end, or inf"):
+        Inputs.infusions("insulin", [0.0], None, [3.0], "U/h")
+
+
+def test_a_missing_end_among_others_is_named_by_its_index():
+    with pytest.raises(ValueError, match="insulin interval 1 in U/h has no end"):
+        Inputs.infusions("insulin", [0.0, 60.0], [60.0, np.nan], [3.0, 4.0], "U/h")
+
+
+def test_an_end_before_its_start_is_refused():
+    with pytest.raises(ValueError, match="insulin interval 0 must end after it starts, but runs from 60 to 30 min"):
+        Inputs.infusions("insulin", 60, 30, 3.0, "U/h")
+
+
+@pytest.mark.parametrize("rate", [np.nan, np.inf, -1.0])
+def test_an_impossible_rate_is_refused(rate):
+    with pytest.raises(ValueError, match="insulin interval 0 must have a finite rate of 0 or more"):
+        Inputs.infusions("insulin", 0, 60, rate, "U/h")
+
+
+def test_an_amount_where_a_rate_belongs_is_refused():
+    with pytest.raises(ValueError, match="insulin"):
+        Inputs.infusions("insulin", 0, 60, 3.0, "U")
+
+
+def test_a_rate_where_an_amount_belongs_is_refused():
+    with pytest.raises(ValueError, match="a bolus is an amount, but 'U/h' is a rate"):
+        Inputs.bolus("insulin", 0, 3.0, "U/h")
+
+
+def test_an_input_without_unit_is_refused():
+    with pytest.raises(ValueError, match="insulin has no unit: declare one such as 'mU/min'"):
+        Inputs.infusions("insulin", 0, 60, 3.0, "")
+
+
+def test_an_input_of_another_dimension_is_refused():
+    with pytest.raises(ValueError, match="Unit 'mL/h' of insulin cannot become 'mU/min'"):
+        Inputs.infusions("insulin", 0, 60, 3.0, "mL/h")
+
+
+def test_an_implausible_rate_is_refused():
+    with pytest.raises(ValueError, match=r"insulin\[0\], declared in U/h, is outside the plausible range"):
+        Inputs.infusions("insulin", 0, 60, 3000.0, "U/h")
+
+
+def test_an_unknown_input_names_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'insulin'"):
+        Inputs.infusions("insuline", 0, 60, 3.0, "U/h")
+
+
+@pytest.mark.parametrize("cut", ["until", "between", "after"])
+def test_what_is_known_to_be_zero_stays_so_when_it_is_cut_again(cut):
+    known = Inputs.infusions("insulin", 0, 60, 2.0, "U/h").between(60, 240)
+    again = {"until": known.until(120), "between": known.between(90, 120), "after": known.after(90)}[cut]
+    assert (again.names, again["insulin"].starts.size) == (("insulin",), 0)
+
+
+def test_an_input_that_has_not_begun_is_not_known_at_all():
+    later = Inputs.infusions("insulin", 60, 120, 2.0, "U/h")
+    assert (later.until(60).names, later.between(0, 60).names) == ((), ())

@@ -1,0 +1,104 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.twins import small_forecast, small_twin
+from twinprob.presentation import report
+
+VOID = {"meta", "img", "br", "hr", "link"}
+
+
+class Balance(HTMLParser):
+    """Collects the tags that were not closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong, self.words = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def page():
+    return report.html(small_twin(), small_forecast(), events=("glucose < 4 mmol/L",), target=(4.4, 8.0))
+
+
+@pytest.fixture(scope="module")
+def text(page):
+    parser = Balance()
+    parser.feed(page)
+    return " ".join(" ".join(parser.words).split())
+
+
+def test_every_tag_is_closed(page):
+    parser = Balance()
+    parser.feed(page)
+    assert (parser.open, parser.wrong) == ([], [])
+
+
+def test_a_report_says_that_it_is_no_medical_device(text):
+    assert "Research software, not a medical device." in text
+
+
+def test_a_report_holds_its_pictures(page):
+    assert page.count('src="data:image/png;base64,') == 3
+
+
+def test_every_picture_has_words_for_those_who_cannot_see_it(page):
+    assert all(re.search(r'alt="[^"]{20,}"', tag) for tag in re.findall(r"<img[^>]*?>", page))
+
+
+def test_a_report_needs_nothing_from_elsewhere(page):
+    assert re.findall(r"https?://|<script|<link|src=\"(?!data:)", page) == []
+
+
+def test_a_report_gives_verdict_risk_and_provenance(text):
+    found = [re.search(pattern, text) is not None for pattern in (
+        r"How far to trust it: (trustworthy|use with care|do not use)", r"P\(glucose < 4 mmol/L within 3 h\) = 0\.",
+        r"data_hash [0-9a-f]{64}",
+    )]  # fmt: skip
+    assert found == [True, True, True]
+
+
+def test_a_report_gives_units_and_levels(text):
+    assert "90 % credible intervals" in text
+    assert "mmol/min" in text
+
+
+def test_a_report_without_a_forecast_is_about_the_past():
+    assert "Forecast" not in report.html(small_twin())
+
+
+def test_risks_need_a_forecast():
+    with pytest.raises(ValueError, match="`events` needs a forecast"):
+        report.html(small_twin(), events=("glucose < 4 mmol/L",))
+
+
+def test_a_report_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def fail(path, target):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(report, "html", lambda *args, **kwargs: "<p>page</p>")
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="no space left"):
+        report.write(small_twin(), tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_written_report_is_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "html", lambda *args, **kwargs: "<p>page</p>")
+    report.write(small_twin(), tmp_path / "report.html")
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [
+        ("report.html", "<p>page</p>")
+    ]

@@ -1,0 +1,346 @@
+"""Say in words how far a twin can be trusted, and what to do about it."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from ..display import paragraph, section, table
+from ..inference.twin import Twin
+from .determination import NOT_DETERMINED, beliefs, listed, parameters_of
+
+GOOD, CARE, REFUSE = "trustworthy", "use with care", "do not use"
+_ORDER = (GOOD, CARE, REFUSE)
+_MOST_FAILED = 0.005
+# The other limits are settings, not published.
+_MOST_REJECTED = 0.02
+_FEWEST_RESIDUALS = 8
+_FAR = 3.0  # prior standard deviations
+_NEAR_ZERO = 0.2  # of the prior's median
+_RARE = 0.01
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what was looked at, the verdict, the evidence in numbers, and one action where it is not good."""
+
+    subject: str
+    verdict: str
+    evidence: str
+    action: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The findings about one twin; the verdict is that of the worst.
+
+    Attributes
+    ----------
+    findings : tuple of Finding, worst first
+    """
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> str:
+        """One of "trustworthy", "use with care", "do not use"."""
+        return max((f.verdict for f in self.findings), key=_ORDER.index)
+
+    def __str__(self) -> str:
+        """Write verdict and findings as lines of text."""
+        lines = [f"Verdict: {self.verdict}."]
+        for f in self.findings:
+            lines.append(f"  {f.subject}: {f.verdict}. {f.evidence}" + (f" {f.action}" if f.action else ""))
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [(f.subject, f.verdict, f.evidence, f.action) for f in self.findings]
+        header = ("what", "verdict", "evidence", "what to do")
+        return section(
+            f"Diagnosis: {self.verdict}", table("", header, rows), paragraph("Research software, not a medical device.")
+        )
+
+
+def diagnose(twin: Twin) -> Diagnosis:
+    """Judge a twin: convergence, weights, failed solves, integration, modes, priors, what is determined, noise, fit.
+
+    Parameters
+    ----------
+    twin : Twin
+
+    Returns
+    -------
+    Diagnosis
+        Prints as text; its findings carry evidence and one action each.
+    """
+    provenance = twin.provenance
+    findings = [
+        _JUDGES.get(provenance["method"], _weights)(twin),
+        _failures(provenance),
+        _integration(provenance),
+        _modes(provenance),
+        *_conflicts(twin),
+        _undetermined(twin),
+        *_sizes(twin),
+        *_misfit(twin),
+        *_drift(twin),
+    ]
+    findings += [Finding("method", GOOD, note) for note in provenance["notes"]]
+    return Diagnosis(tuple(sorted(findings, key=lambda f: -_ORDER.index(f.verdict))))
+
+
+def _convergence(twin: Twin) -> Finding:
+    from arviz_stats.base.array import array_stats  # here because importing it loads matplotlib
+
+    positions = twin.group("unconstrained")["position"].values
+    rhat = max(float(array_stats.rhat(positions[..., i])) for i in range(positions.shape[-1]))
+    ess, diverging = twin.effective_draws, int(twin.group("sample_stats")["diverging"].sum())
+    evidence = f"Largest R-hat {rhat:.3f}, smallest effective sample size {ess:.0f}, {diverging} divergent transitions."
+    if not rhat < 1.05 or ess < 50:
+        apart = _stuck(positions)
+        evidence += f" Chain {apart} stays apart from the others." if apart is not None else ""
+        action = "The chains disagree: run `NUTS(warmup=1000, draws=1000)`."
+        if len(_weighty(twin.provenance)) > 1:
+            action = "The chains disagree, and there are several modes: fit with `method=SMC()`."
+        return Finding("convergence", REFUSE, evidence, action)
+    if rhat > 1.01 or ess < 400 or diverging > 0:
+        return Finding(
+            "convergence", CARE, evidence, "Run longer chains: `NUTS(draws=1000)`; raise `target` if divergent."
+        )
+    return Finding("convergence", GOOD, evidence)
+
+
+def _stuck(positions: np.ndarray) -> int | None:
+    """Return the one chain without which the others agree; positions have shape (chain, draw, unknown)."""
+    from arviz_stats.base.array import array_stats
+
+    if len(positions) < 3:
+        return None
+    rest = [np.delete(positions, chain, axis=0) for chain in range(len(positions))]
+    worst = [max(float(array_stats.rhat(x[..., i])) for i in range(x.shape[-1])) for x in rest]
+    return int(np.argmin(worst)) if sum(r < 1.05 for r in worst) == 1 else None
+
+
+def _weights(twin: Twin) -> Finding:
+    khat, ess = twin.provenance["khat"], twin.provenance["importance_ess"]
+    evidence = f"Pareto k-hat {khat:.2f}, {ess:.0f} effective importance draws."
+    if not khat < 1.0 or ess < 50:
+        return Finding(
+            "importance weights", REFUSE, evidence, "The approximation misses the posterior: fit with `method=NUTS()`."
+        )
+    if khat > 0.7 or ess < 200:
+        return Finding("importance weights", CARE, evidence, "Check the tails: fit again with `method=NUTS()`.")
+    return Finding("importance weights", GOOD, evidence)
+
+
+def _particles(twin: Twin) -> Finding:
+    """Judge an updated twin by its particles: the k-hat in its provenance is that of the fit it began with."""
+    recent = _since_the_last_fit(twin)
+    share, ess = min(entry["share"] for entry in recent), twin.provenance["importance_ess"]
+    evidence = (
+        f"Updates since the last fit: {len(recent)}. {ess:.0f} of {twin.provenance['tried']} particles matter now, and "
+        f"after none of these updates less than {share:.0%} did."
+    )
+    if ess < 200:
+        return Finding("particles", CARE, evidence, "Check the tails: fit the whole record.")
+    return Finding("particles", GOOD, evidence)
+
+
+def _since_the_last_fit(twin: Twin) -> list[dict]:
+    """Return the log of the updates after the last fit of the whole record, as far as it is kept."""
+    updates = twin.provenance["updates"]
+    return list(itertools.takewhile(lambda entry: entry["refit"] is None, reversed(updates)))
+
+
+_JUDGES = {"NUTS": _convergence, "Filter": _particles}
+
+
+def _failures(provenance) -> Finding:
+    failed, tried = max(provenance["failed"], provenance["solves_failed"]), provenance["tried"]
+    share = failed / max(tried, 1)
+    evidence = f"{failed} of {tried} solves at posterior draws failed."
+    rejected = provenance.get("rejected", 0.0)
+    if rejected > _MOST_REJECTED:
+        evidence += f" Of the proposals around them {rejected:.0%} failed: the posterior ends where the solver does."
+    if share > _MOST_FAILED or rejected > _MOST_REJECTED:
+        action = (
+            "Failed solves hide what the data say: tighten priors, or use `integrator=Adaptive()` for a stiff model."
+        )
+        verdict = REFUSE if share > _MOST_FAILED or rejected > 0.2 else CARE
+        return Finding("failed solves", verdict, evidence, action)
+    return Finding("failed solves", GOOD, evidence)
+
+
+def _integration(provenance) -> Finding:
+    error = provenance["integration_error"]
+    evidence = f"Halving every step moves no output by more than {error:.2g} noise standard deviations."
+    if not error < 0.5:
+        return Finding("integration", REFUSE, evidence, "Use `integrator=FixedStep(refine=4)` or `Adaptive()`.")
+    if error > 0.1:
+        return Finding("integration", CARE, evidence, "Use `integrator=FixedStep(refine=2)`.")
+    return Finding("integration", GOOD, evidence)
+
+
+def _modes(provenance) -> Finding:
+    weights = [weight for _, weight in provenance["modes"]]
+    evidence = f"{len(weights)} mode{'s' if len(weights) != 1 else ''} found" + (
+        f" with weights {', '.join(f'{w:.2g}' for w in weights)}." if len(weights) > 1 else "."
+    )
+    if len(_weighty(provenance)) > 1:
+        return Finding(
+            "modes", CARE, evidence, "Means lie between the modes: look at `tree['posterior']` and at `modes`."
+        )
+    return Finding("modes", GOOD, evidence)
+
+
+def _weighty(provenance) -> list[float]:
+    """Return the weights of the modes that matter."""
+    return [weight for _, weight in provenance["modes"] if weight > 0.01]
+
+
+def _conflicts(twin: Twin) -> list[Finding]:
+    """Compare each posterior with its prior, at every knot: one far in the tail of its prior contradicts it."""
+    conflicts = []
+    for name, belief in beliefs(twin).items():
+        shift = float(belief.shift[np.argmax(np.abs(belief.shift))])
+        if name in twin.model.unknowns() and abs(shift) > _FAR:
+            conflicts.append((name, shift))
+    if not conflicts:
+        return [
+            Finding(
+                "prior and data", GOOD, "No parameter lies further than 3 prior standard deviations from its prior."
+            )
+        ]
+    return [
+        Finding(
+            f"prior and data: {name}",
+            CARE if abs(shift) < 5 else REFUSE,
+            f"The posterior mean lies {shift:+.1f} prior standard deviations from the prior mean.",
+            "Check the record's units and whether the prior fits this patient; widen it: `model.free(name=prior)`.",
+        )
+        for name, shift in conflicts
+    ]
+
+
+def _undetermined(twin: Twin) -> Finding:
+    """Name the parameters whose posterior is their prior: no fault of the twin, but nothing to read anything from."""
+    rows = parameters_of(twin)
+    loose = [name for name, row in rows.items() if row.verdict == NOT_DETERMINED]
+    if not loose:
+        return Finding("what the data determine", GOOD, f"The data say something about each of {len(rows)} unknowns.")
+    evidence = f"Not determined by these data: {listed(loose)}."
+    action = (
+        "Read such a posterior as its prior; `identify(twin, key=key)` says why, and which forecasts hold all the same."
+    )
+    return Finding("what the data determine", GOOD, evidence, action)
+
+
+def _sizes(twin: Twin) -> list[Finding]:
+    """Look at sizes that were inferred, of noise and of movement: near zero, or far from what was believed."""
+    posterior, prior, findings = twin.group("posterior"), twin.group("prior"), []
+    known = {*twin.model.parameters(), *(f"{name}_start" for name in twin.model.processes())}
+    for name in (str(n) for n in posterior.data_vars if str(n) not in known and n in prior.data_vars):
+        belief, data = _scale_free(prior[name]), _scale_free(posterior[name])
+        shift = (data.mean() - belief.mean()) / max(belief.std(), 1e-12)
+        # Half-normal and similar priors pile up at zero themselves: the ratio says what the logarithm cannot.
+        smaller = float(np.median(posterior[name].values) / max(np.median(prior[name].values), 1e-300))
+        moves = name.endswith("_volatility")
+        evidence = f"{smaller:.2g} times its prior median, {shift:+.1f} prior standard deviations."
+        if smaller < _NEAR_ZERO:
+            what = (
+                "The data show no movement: treat the parameter as constant, `model.vary(name=None)`, or keep its band."
+                if moves
+                else "The path follows every measurement: give the noise its known size, or a prior away from zero."
+            )
+            findings.append(Finding(f"size near zero: {name}", CARE, evidence, what))
+        elif shift > _FAR:
+            what = "Look for missing inputs, or a wrong unit, before believing a size this large."
+            findings.append(Finding(f"prior and data: {name}", CARE, evidence, what))
+    return findings
+
+
+def _scale_free(values: xr.DataArray) -> np.ndarray:
+    """Return draws, shape (draw, knot), as logarithms where all are positive; what does not vary has one knot."""
+    flat = values.values.reshape(values.shape[0] * values.shape[1], -1)
+    return np.log(flat) if np.all(flat > 0) else flat
+
+
+def _misfit(twin: Twin) -> list[Finding]:
+    """Compare measurements with their posterior replicates: too many outside means noise or model is wrong."""
+    if twin.provenance["method"] == "Filter":
+        return [_surprises(twin)]
+    if "posterior_predictive" not in twin.tree.children:
+        return [Finding("fit", GOOD, "No measurement yet: the twin is its prior.")]
+    findings = []
+    limits = twin.group("constant_data")
+    for name, replicates in twin.group("posterior_predictive").items():
+        name = str(name)
+        exact = limits[f"{name}_limit"].values == 0
+        observed = twin.group("observed_data")[name].values[exact]
+        drawn = replicates.values.reshape(-1, replicates.shape[-1])[:, exact]
+        if observed.size < 5:
+            continue
+        low, high = np.nanquantile(drawn, [0.005, 0.995], axis=0)
+        outside = int(np.sum((observed < low) | (observed > high)))
+        evidence = f"{outside} of {observed.size} measurements lie outside their own 99 % replicated interval."
+        findings.append(_outside(f"fit: {name}", outside, observed.size, evidence))
+    return findings
+
+
+def _outside(subject: str, outside: int, count: int, evidence: str) -> Finding:
+    """Judge how many of `count` measurements lie outside an interval that holds 99 %."""
+    if _at_least(outside, count, 0.01) < 0.05:
+        action = "Allow for outliers with `StudentT` or `Contaminated` noise, or look for missing inputs."
+        return Finding(subject, CARE, evidence, action)
+    return Finding(subject, GOOD, evidence)
+
+
+def _surprises(twin: Twin) -> Finding:
+    """Judge an updated twin by what it predicted of each measurement before it heard it: it keeps no replicates."""
+    recent = _since_the_last_fit(twin)
+    outside, heard = sum(entry["tail"] < 0.01 for entry in recent), sum(entry["heard"] for entry in recent)
+    evidence = (
+        f"Measurements heard by updates since the last fit: {heard}. Updates in which one lay outside the 99 % "
+        f"interval predicted for it: {outside}."
+    )
+    return _outside("fit", outside, heard, evidence)
+
+
+def _drift(twin: Twin) -> list[Finding]:
+    """Look for residuals that follow each other: something held constant moved, or an input is missing."""
+    if "posterior_predictive" not in twin.tree.children:
+        return []
+    limits, findings = twin.group("constant_data"), []
+    for name, replicates in twin.group("posterior_predictive").items():
+        exact = limits[f"{name}_limit"].values == 0
+        drawn = replicates.values.reshape(-1, replicates.shape[-1])[:, exact]
+        if drawn.shape[1] < _FEWEST_RESIDUALS:
+            continue
+        center, spread = np.nanmedian(drawn, axis=0), np.nanstd(drawn, axis=0)
+        observed, replicated = (
+            _follow((x - center) / spread) for x in (twin.group("observed_data")[name].values[exact], drawn)
+        )
+        share = float(np.mean(replicated >= observed))
+        evidence = (
+            f"Residuals of {name} follow each other with correlation {observed:+.2f}; {share:.1%} of {len(drawn)} "
+            "replicates follow as much."
+        )
+        if share < _RARE:
+            action = "Something held constant moves: `model.vary(name=RandomWalk(...))`; or an input is missing."
+            findings.append(Finding(f"drift: {name}", CARE if observed < 0.5 else REFUSE, evidence, action))
+        else:
+            findings.append(Finding(f"drift: {name}", GOOD, evidence))
+    return findings
+
+
+def _follow(residuals: np.ndarray) -> np.ndarray:
+    """Return the correlation of neighbors along the last axis."""
+    away = residuals - np.nanmean(residuals, axis=-1, keepdims=True)
+    return np.nansum(away[..., 1:] * away[..., :-1], axis=-1) / np.nansum(away**2, axis=-1)
+
+
+def _at_least(count: int, trials: int, chance: float) -> float:
+    """Return the probability of `count` or more hits in independent trials."""
+    return 1.0 - sum(math.comb(trials, k) * chance**k * (1 - chance) ** (trials - k) for k in range(count))

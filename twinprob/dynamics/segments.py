@@ -1,0 +1,199 @@
+"""The timeline of one patient cut where anything changes: the only loop of the library runs over these segments."""
+
+import math
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import equinox as eqx
+import numpy as np
+
+from ..patient.inputs import Inputs
+from ..patient.record import Series
+from ..patient.units import convert
+
+_SAME_TIME = 1e-9
+_SUBSTEPS = (2, 4, 6, 12, 24)
+
+
+Drive: TypeAlias = tuple[np.ndarray, np.ndarray, bool]  # change times (min), values from each on, whether linear
+
+
+class Segments(eqx.Module):
+    """A patient's timeline in a model's units; between two borders every coefficient is constant.
+
+    Attributes
+    ----------
+    start, length : (segment,) the model's time unit; padding has length zero
+    level, slope : (segment, input) the inputs at the start of each segment, and their rate of change
+    knot : (segment, varying) int, which knot of each varying parameter acts
+    before : (input,) the inputs just before the first segment
+    substeps : int, fixed integration steps per segment
+    linear : bool, whether any input runs linearly within segments
+    """
+
+    start: np.ndarray
+    length: np.ndarray
+    level: np.ndarray
+    slope: np.ndarray
+    knot: np.ndarray
+    before: np.ndarray
+    substeps: int = eqx.field(static=True)
+    linear: bool = eqx.field(static=True)
+
+
+def bucket(count: int, smallest: int = 8) -> int:
+    """Round a length up to one of few sizes, so that longer records seldom need a new compilation.
+
+    Examples
+    --------
+    >>> [bucket(n) for n in (1, 9, 25, 49, 97)]
+    [8, 10, 28, 56, 112]
+    """
+    size = smallest
+    while size * 2 < count:
+        size *= 2
+    return next(size + part * size // 4 for part in range(5) if size + part * size // 4 >= count)
+
+
+def knots(process, start: float, stop: float) -> int:
+    """Return how many knots a process needs to cover start to stop (min)."""
+    return max(1, math.ceil((stop - start) / process.interval - _SAME_TIME))
+
+
+def build(
+    model, drives: Mapping[str, Drive], start: float, stop: float, times: np.ndarray, *, origin: float | None = None
+) -> tuple[Segments, np.ndarray]:
+    """Cut start…stop (min) into padded segments and locate report times among their borders.
+
+    Parameters
+    ----------
+    model : AbstractModel
+    drives : mapping from each of the model's inputs to `Course`-like steps or a measured `Series`, see `drive`
+    start, stop : float, min
+    times : (time,) min, each within start…stop
+    origin : float, min
+        Where the knots of varying parameters are counted from; `start` by default.
+
+    Returns
+    -------
+    segments : Segments, in the model's time unit
+    index : (time,) int, border index of each report time: 0 is the start
+    """
+    origin = start if origin is None else origin
+    processes = model.processes()
+    marks = [np.asarray([start, stop]), np.asarray(times, float)]
+    marks += [drive_times for drive_times, _, _ in drives.values()]
+    for process in processes.values():
+        marks.append(origin + process.interval * np.arange(math.ceil((stop - origin) / process.interval)))
+    borders = _distinct(np.concatenate(marks), start, stop)
+    unit = minutes_per_unit(model)
+    borders, substeps = _split(borders, model.step * unit)
+    index = np.searchsorted(borders, np.asarray(times, float) - _SAME_TIME)
+    begins, ends = borders[:-1], borders[1:]
+    middle = 0.5 * (begins + ends)
+    level = (
+        np.stack([_value(d, begins, middle) for d in drives.values()], axis=-1)
+        if drives
+        else np.zeros((len(begins), 0))
+    )
+    slope = (
+        np.stack([_slope(d, middle) for d in drives.values()], axis=-1) * unit if drives else np.zeros((len(begins), 0))
+    )
+    knot = (
+        np.stack([np.floor((middle - origin) / p.interval).astype(np.int32) for p in processes.values()], axis=-1)
+        if processes
+        else np.zeros((len(begins), 0), np.int32)
+    )
+    before = np.asarray([_before(d, start) for d in drives.values()])
+    pad = bucket(len(begins), 16) - len(begins)
+    segments = Segments(
+        start=np.pad(begins, (0, pad), mode="edge") / unit,
+        length=np.pad(ends - begins, (0, pad)) / unit,
+        level=np.pad(level, ((0, pad), (0, 0)), mode="edge"),
+        slope=np.pad(slope, ((0, pad), (0, 0))),
+        knot=np.pad(knot, ((0, pad), (0, 0)), mode="edge"),
+        before=before,
+        substeps=substeps,
+        linear=any(linear for _, _, linear in drives.values()),
+    )
+    return segments, index.astype(np.int32)
+
+
+def minutes_per_unit(model) -> float:
+    """Return the length of the model's time unit in minutes."""
+    return float(convert(1.0, model.time_unit, "min"))
+
+
+def drives(model, inputs: Inputs, measured: Mapping[str, Series], *, weight: float | None = None):
+    """Collect what drives a model: each input's change times (min), values and whether it runs linearly.
+
+    Returns
+    -------
+    dict from input name to (times, values in the model's unit, linear); an input nobody gave has its declared default.
+
+    Raises
+    ------
+    ValueError
+        If a measured input (one the model declares `measured=True`) is absent, or a unit cannot be converted.
+    """
+    collected = {}
+    for name, declared in model.quantities(model.Input).items():
+        if declared.measured:
+            if name not in measured:
+                raise ValueError(
+                    f"Model `{type(model).__name__}` is driven by measured `{name}` ({declared.unit}), which the "
+                    "record does not hold; add it as an observation. The record holds: "
+                    f"{', '.join(measured) or 'nothing'}."
+                )
+            series = measured[name]
+            values = convert(series.values, series.unit, declared.unit, variable=name, weight=weight)
+            collected[name] = (series.times, np.asarray(values, float), True)
+        elif name in inputs:
+            times, values = inputs[name].steps()
+            times, values = np.append(-np.inf, times), np.append(inputs[name].at(-np.inf), values)
+            values = convert(values, inputs[name].unit, declared.unit, variable=name, weight=weight)
+            collected[name] = (times, np.asarray(values, float), False)
+        else:
+            collected[name] = (np.full(1, -np.inf), np.full(1, float(declared.default)), False)
+    return collected
+
+
+def _value(drive, begins, middle):
+    times, values, linear = drive
+    if linear:
+        return np.interp(begins, times, values)
+    return values[np.searchsorted(times, middle, side="right") - 1]
+
+
+def _slope(drive, middle):
+    times, values, linear = drive
+    if not linear or len(times) < 2:
+        return np.zeros(len(middle))
+    position = np.searchsorted(times, middle, side="right") - 1
+    slopes = np.append(np.diff(values) / np.diff(times), 0.0)
+    return np.where(position >= 0, slopes[np.maximum(position, 0)], 0.0)
+
+
+def _before(drive, start):
+    times, values, linear = drive
+    if linear:
+        return float(np.interp(start, times, values))
+    return float(values[np.searchsorted(times, start, side="left") - 1])
+
+
+def _distinct(marks, start, stop):
+    marks = np.sort(marks[(marks >= start - _SAME_TIME) & (marks <= stop + _SAME_TIME)])
+    return marks[np.append(True, np.diff(marks) > _SAME_TIME)]
+
+
+def _split(borders, step):
+    """Split long segments, choosing how many steps a segment may hold so that the scan over all of them is cheapest."""
+    lengths = np.diff(borders)
+
+    def pieces(substeps):
+        return np.maximum(1, np.ceil(lengths / (step * substeps) - _SAME_TIME)).astype(int)
+
+    # A segment costs about as much as three of the steps inside it (measured on a CPU, for densities and gradients).
+    substeps = min(_SUBSTEPS, key=lambda k: bucket(int(pieces(k).sum()), 16) * (3 + k))
+    parts = [np.linspace(a, b, n + 1)[:-1] for a, b, n in zip(borders[:-1], borders[1:], pieces(substeps), strict=True)]
+    return np.concatenate([*parts, borders[-1:]]), substeps

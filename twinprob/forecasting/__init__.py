@@ -1,0 +1,14 @@
+"""What comes next under given inputs, and how probable it is that a limit is crossed.
+
+Every forecast carries its draws, its effective draws and the solves that failed.
+"""
+
+from .forecast import Forecast, forecast
+from .risk import Risk, risk
+
+__all__ = [
+    "Forecast",
+    "Risk",
+    "forecast",
+    "risk",
+]

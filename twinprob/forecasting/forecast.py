@@ -1,0 +1,302 @@
+"""What happens next under given inputs, with intervals that widen as knowledge runs out."""
+
+import math
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pandas as pd
+import xarray as xr
+
+from ..display import section, table
+from ..dynamics.precision import in_double_precision
+from ..dynamics.segments import bucket, build, drives, knots
+from ..inference.joint import Joint
+from ..inference.twin import Twin
+from ..labels import Labelled, dataset, tree
+from ..modeling.model import nearest
+from ..modeling.observation import Observation
+from ..patient.inputs import Inputs
+from ..patient.units import minutes
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Draws of the future of one twin under stated inputs.
+
+    Attributes
+    ----------
+    tree : xarray.DataTree
+        `predictions`: future measurements, noise included; `predicted_outputs`: the noise-free outputs;
+        `predictions_constant_data`: the inputs. Dimensions (chain, draw, time).
+    now : float, min
+        When the twin spoke.
+    inputs : Inputs
+        What was assumed to be done.
+    effective_draws : float
+        Independent draws behind the intervals.
+    solves_failed : int
+    """
+
+    tree: xr.DataTree
+    now: float
+    inputs: Inputs
+    effective_draws: float
+    solves_failed: int
+
+    def group(self, name: str) -> xr.Dataset:
+        """Return one group of the tree as a dataset."""
+        return self.tree[name].to_dataset()
+
+    @property
+    def times(self) -> np.ndarray:
+        """Times of the forecast, (time,) min."""
+        return self.group("predictions")["time"].values
+
+    def quantiles(self, variable: str, levels, *, measured: bool = True) -> np.ndarray:
+        """Return quantiles of one variable, shape (level, time), in its unit; noise-free ones if not `measured`."""
+        group = self.group("predictions" if measured else "predicted_outputs")
+        return np.nanquantile(group[variable].values, levels, axis=(0, 1))
+
+    def summary(self, *, ci_prob: float = 0.9) -> pd.DataFrame:
+        """Return medians and equal-tailed credible intervals of every variable and time.
+
+        Parameters
+        ----------
+        ci_prob : float
+            Probability inside the interval.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Columns time (min), hours_ahead, variable, unit, median, lower, upper (of future measurements),
+            output_median, output_lower, output_upper (noise-free), ci_prob, ci_kind, draws, effective_draws,
+            mcse_median.
+        """
+        if not 0 < ci_prob < 1:
+            raise ValueError(f"Argument `ci_prob` must lie between 0 and 1, but is {ci_prob}.")
+        levels = [(1 - ci_prob) / 2, 0.5, (1 + ci_prob) / 2]
+        draws = math.prod(self.group("predictions").sizes[d] for d in ("chain", "draw"))
+        frames = []
+        for label, values in self.group("predictions").items():
+            name = str(label)
+            low, middle, high = self.quantiles(name, levels)
+            out = self.quantiles(name, levels, measured=False)
+            spread = np.nanstd(values.values, axis=(0, 1))
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "time": self.times,
+                        "hours_ahead": (self.times - self.now) / 60,
+                        "variable": name,
+                        "unit": values.attrs.get("units", ""),
+                        "median": middle,
+                        "lower": low,
+                        "upper": high,
+                        "output_median": out[1],
+                        "output_lower": out[0],
+                        "output_upper": out[2],
+                        "ci_prob": ci_prob,
+                        "ci_kind": "eti",
+                        "draws": draws,
+                        "effective_draws": self.effective_draws,
+                        # asymptotic error of a median of normal-like draws
+                        "mcse_median": 1.2533 * spread / math.sqrt(max(self.effective_draws, 1.0)),
+                    }
+                )
+            )
+        return pd.concat(frames, ignore_index=True)
+
+    def _repr_html_(self) -> str:
+        frame = self.summary()
+        ahead = frame["hours_ahead"].to_numpy()
+        last = math.ceil(ahead.max())
+        rows = [
+            (f"{r.hours_ahead:.1f} h", r.variable, r.median, f"{r.lower:.3g} to {r.upper:.3g}", r.unit)
+            for h in range(1, last + 1)
+            for r in frame.iloc[[int(np.argmin(np.abs(ahead - h)))]].itertuples()
+        ]
+        about = (
+            f"From {self.now / 60:.1f} h; future measurements, {int(frame['draws'].iloc[0])} draws. Research software."
+        )
+        return section("Forecast", table(about, ("ahead", "variable", "median", "90 % interval", "unit"), rows))
+
+
+@in_double_precision
+def forecast(
+    twin: Twin, *, key, hours: float | None = None, times=None, inputs: Inputs | None = None, every: str = "10 min"
+) -> Forecast:
+    """Forecast measurements and outputs of a twin.
+
+    Parameters
+    ----------
+    twin : Twin
+    key : jax PRNG key
+    hours : float, optional
+        How far ahead; needed unless `times` are given.
+    times : (time,) min, optional
+        When, as times of the record, all after the twin's present; every `every` until `hours` by default.
+    inputs : Inputs, optional
+        What will be done, in the record's time; inputs it does not name run on as they are, boluses end.
+    every : str
+        Spacing of the default times.
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    ValueError
+        If neither or both of `hours` and `times` are given, a time is not after the twin's present, or an input is
+        unknown.
+    """
+    times = _times(twin, hours, times, every)
+    model = twin.model
+    plan = Inputs() if inputs is None else inputs
+    for name in plan.names:
+        known = tuple(model.quantities(model.Input))
+        if name not in known:
+            raise ValueError(f"Model `{type(model).__name__}` has no input `{name}`; {nearest(name, known)}")
+    given = twin.record.inputs.then(plan, twin.now)
+    driven = drives(model, given, twin.record.observations, weight=twin.record.weight)
+    segments, index = build(model, driven, twin.now, float(times[-1]), times, origin=twin.record.start)
+    posterior, state = twin.group("posterior"), twin.group("state")
+    draws = twin.draws
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"])
+    flat = {str(n): v.values.reshape(draws, *v.shape[2:]) for n, v in posterior.data_vars.items()}
+    first = np.stack([v.values.ravel() for v in state.data_vars.values()], axis=-1)
+    segments, ahead_knots = _from_last_knots(twin, posterior, segments, flat, times[-1])
+    declared = model.quantities(model.Output)
+    how = {
+        n: twin.observations.get(n, q.noise)
+        for n, q in declared.items()
+        if n in twin.observations or q.noise is not None
+    }
+    for name, observation in how.items():
+        if any(np.ndim(x) for x in jax.tree.leaves(observation)):
+            raise ValueError(
+                f"The noise of `{name}` is given per past measurement, which says nothing of future ones; fit with one "
+                "`additive` or `relative` size to forecast."
+            )
+    ahead = Joint(model, segments, {}, how, twin.integrator, ahead_knots)
+    index = np.pad(index, (0, bucket(len(times), 8) - len(times)), mode="edge")
+    outputs, measured, solved = _ahead(ahead, flat, first, jnp.asarray(index), jax.random.split(key, draws))
+    coords = {"time": Labelled(("time",), times, "min", "time since the record's origin")}
+
+    def labelled(values, about):
+        return {
+            n: Labelled(
+                ("chain", "draw", "time"),
+                np.asarray(v)[:, : len(times)].reshape(*shape, -1),
+                declared[n].unit,
+                f"{declared[n].about}, {about}",
+            )
+            for n, v in values.items()
+        }
+
+    shown = {n: np.asarray(getattr(outputs, n)) for n in declared}
+    failed = ~np.asarray(solved)
+    groups = {
+        "predictions": dataset(labelled({**shown, **measured}, "as measured"), coords, {"now": twin.now}),
+        "predicted_outputs": dataset(labelled(shown, "noise-free"), coords, {"now": twin.now}),
+        "predictions_constant_data": dataset(_inputs(given, twin.now, times[-1]), {}, {}),
+    }
+    attrs = {"inference_library": "twinprob", "provenance": twin.tree.attrs["provenance"]}
+    return Forecast(tree(groups, attrs), twin.now, given, twin.effective_draws, int(failed.sum()))
+
+
+def _times(twin: Twin, hours, times, every) -> np.ndarray:
+    if (hours is None) == (times is None):
+        raise ValueError("Give either `hours` or `times`, not both and not neither.")
+    if times is None:
+        if not (np.isfinite(hours) and hours > 0):
+            raise ValueError(f"Argument `hours` must be positive, but is {hours}.")
+        step = minutes(every)
+        return twin.now + np.minimum(step * np.arange(1, math.ceil(60 * hours / step - 1e-9) + 1), 60 * hours)
+    times = np.atleast_1d(np.asarray(times, float))
+    if times.size == 0 or not np.all(np.diff(times) > 0) or times[0] <= twin.now:
+        raise ValueError(
+            f"Argument `times` must be strictly increasing and after the twin's present, {twin.now:g} min, but begins "
+            f"with {times[:3]}."
+        )
+    return times
+
+
+def _from_last_knots(twin: Twin, posterior, segments, flat, stop: float):
+    """Cut each path to its last knot and count from there, so that no shape depends on how long the stay is."""
+    counts, lasts = [], []
+    for name, process in twin.model.processes().items():
+        when = float(posterior[f"{name}_knot"].values[-1])
+        lasts.append(round((when - twin.record.start) / process.interval))
+        # A few knots too many cost nothing, and spare a program for every horizon.
+        counts.append((name, bucket(knots(process, twin.record.start, stop) - lasts[-1], 4)))
+        flat[name] = flat[name][:, -1:]
+    shifted = segments.knot - np.asarray(lasts, segments.knot.dtype)[None, :]
+    return eqx.tree_at(lambda s: s.knot, segments, np.maximum(shifted, 0)), tuple(counts)
+
+
+@eqx.filter_jit
+def _ahead(ahead: Joint, draws, first, index, keys):
+    """Carry every draw from its last state through the future segments."""
+    model, processes = ahead.model, ahead.model.processes()
+
+    def one(values, state, key):
+        noise_key, *path_keys = jax.random.split(key, 1 + len(processes))
+        parameters = {}
+        for name in model.unknowns():
+            if name not in processes:
+                parameters[name] = values[name]
+        for (name, process), path_key in zip(processes.items(), path_keys, strict=True):
+            count = dict(ahead.knots)[name]
+            parameters[name] = _extended(model, name, process, values, count, path_key)
+        states, solved, rows = ahead.states(parameters, state)
+        outputs = ahead.outputs(states, rows, index)
+        solved &= ahead.within_reach({name: getattr(outputs, name) for name in model.quantities(model.Output)})
+        measured = {}
+        for name, key in zip(
+            ahead.observations, jax.random.split(noise_key, max(len(ahead.observations), 1)), strict=False
+        ):
+            noise = _sized(ahead.observations[name], name, values, jax.random.fold_in(key, 1)).noise
+            sample = noise.distribution(getattr(outputs, name)).sample(key)
+            measured[name] = jnp.where(solved, sample, jnp.nan)
+        return jax.tree.map(lambda x: jnp.where(solved, x, jnp.nan), outputs), measured, solved
+
+    return jax.vmap(one)(draws, first, keys)
+
+
+def _extended(model, name: str, process, values, count: int, key):
+    """Continue a path from its last knot to `count` knots in all."""
+    past = values[name]
+    if count <= past.shape[0]:
+        return past
+    bijector = dist.biject_to(model.prior(name).support)
+    base, last = bijector.inv(values[f"{name}_start"]), bijector.inv(past[-1])
+    sd = values.get(f"{name}_volatility", process.sd)
+    kicks = jax.random.normal(key, (count - past.shape[0],))
+    return jnp.concatenate([past, bijector(process.extend(base, last, kicks, sd))])
+
+
+def _sized(observation: Observation, output: str, values, key) -> Observation:
+    """Return how an output is measured with noise of the draw's size, or of one from its prior while unmeasured."""
+    priors = observation.noise.unknowns()
+    keys = jax.random.split(key, max(len(priors), 1))
+    sizes = {
+        field: values[f"{output}_{field}"] if f"{output}_{field}" in values else prior.sample(k)
+        for (field, prior), k in zip(priors.items(), keys, strict=False)
+    }
+    return observation.sized(sizes)
+
+
+def _inputs(given: Inputs, start: float, stop: float) -> dict[str, Labelled]:
+    found = {}
+    for name, course in given.courses.items():
+        times, values = course.steps()
+        inside = (times > start) & (times <= stop)
+        when, what = np.append(start, times[inside]), np.append(course.at(start), values[inside])
+        found[name] = Labelled((f"{name}_change",), what, course.unit, f"{name} from each change on")
+        found[f"{name}_change_time"] = Labelled((f"{name}_change",), when, "min", f"times of change of {name}")
+    return found

@@ -1,0 +1,35 @@
+"""From the joint density of parameters and data to a twin: one patient, many patients, the next hour.
+
+`methods` holds the ways to infer; the verbs here join a model with a record and keep the twin current.
+"""
+
+from .cohort import Cohort, load_cohort
+from .fit import fit
+from .fit_cohort import fit_cohort
+from .fit_population import fit_population, fit_population_of_others
+from .joint import Joint, joint
+from .methods import NUTS, SMC, Filter, Laplace, Variational
+from .population import Population, load_population
+from .twin import Twin, load
+from .update import update
+
+__all__ = [
+    "NUTS",
+    "SMC",
+    "Cohort",
+    "Filter",
+    "Joint",
+    "Laplace",
+    "Population",
+    "Twin",
+    "Variational",
+    "fit",
+    "fit_cohort",
+    "fit_population",
+    "fit_population_of_others",
+    "joint",
+    "load",
+    "load_cohort",
+    "load_population",
+    "update",
+]

@@ -1,0 +1,291 @@
+"""What a twin reports of its draws: parameters, outputs, replicates, and the figures that judge them."""
+
+import importlib.metadata
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import xarray as xr
+
+from ..dynamics.segments import bucket, knots, minutes_per_unit
+from ..dynamics.simulate import FixedStep
+from ..labels import Labelled, dataset, tree
+from ..patient.record import Record
+from .joint import Joint, joint
+from .methods.pool import patient_of
+from .methods.sampled import Sampled
+from .twin import Twin
+
+_BATCH = 250
+_PRIOR_DRAWS = 500
+_TRAJECTORY_TIMES = 240
+VERSIONS = ("twinprob", "jax", "numpyro", "diffrax", "equinox", "numpy", "xarray")
+
+
+def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, key, population="", notes=()) -> Twin:
+    """Return the twin that holds what a method sampled; `key` is that of the whole fit."""
+    _, describe_key = jax.random.split(key)
+    integrator, model = density.integrator, density.model
+    shown = joint(model, record, observations=observations, integrator=integrator, times=_grid(record))
+    describe_keys = jax.random.split(describe_key, 3)
+    patient = patient_of(density)  # the method's own program, where it has one, draws from the prior too
+    positions = jnp.asarray(patient.program.prior_draws(patient.numbers, describe_keys[1], _PRIOR_DRAWS))
+    groups, figures = _groups(shown, record, sampled, positions, keys=describe_keys)
+    provenance = {
+        "method": sampled.method,
+        "settings": sampled.settings,
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "model": f"{type(model).__module__}:{type(model).__qualname__}",
+        "data_hash": record.data_hash,
+        "khat": sampled.khat,
+        "importance_ess": sampled.importance_ess,
+        "modes": [[density_, weight] for _, density_, weight in sampled.modes],
+        "failed": sampled.failed,
+        "tried": sampled.tried,
+        "rejected": sampled.rejected,
+        "population": population,
+        "notes": [*notes, *sampled.notes],
+        **figures,
+    }
+    attrs = {"title": f"twinprob: {type(model).__name__}", "inference_library": "twinprob", "provenance": provenance}
+    return Twin(model, record, tree(groups, attrs), observations, integrator)
+
+
+def _grid(record: Record) -> np.ndarray:
+    """Return times that make trajectories smooth curves: every 15 min, or fewer in a long stay."""
+    step = 15.0 * max(1.0, math.ceil((record.end - record.start) / (15.0 * _TRAJECTORY_TIMES)))
+    return np.arange(record.start, record.end, step)
+
+
+# ---- what the draws say ---------------------------------------------------------------------------------------------
+
+
+def _describe(density: Joint, positions, index, key, shape):
+    """Return everything reported about draws (draw, unknown), leaves of this shape in front: in batches of one size.
+
+    So a posterior of any number of draws, and the prior, share a program.
+    """
+    count = len(positions)
+    keys = jax.random.split(key, count)
+    rows = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1).reshape(-1, _BATCH)
+    parts = [jax.tree.map(np.asarray, _described(density, positions[mine], index, keys[mine])) for mine in rows]
+    return jax.tree.map(lambda *x: np.concatenate(x)[:count].reshape(*shape, *x[0].shape[1:]), *parts)
+
+
+@eqx.filter_jit
+def _described(density: Joint, positions, index, keys):
+
+    def one(position, key):
+        values = density.constrain(position)
+        parameters = density.paths(values)
+        states, solved, rows = density.states(parameters)
+        means = density.at_measurements(states, rows)
+        measured = density.measured(means, values)
+        keys = jax.random.split(key, max(len(measured), 1))
+        sites = density.sites()
+        return {
+            "values": values,
+            "parameters": parameters,
+            "solved": solved,
+            "state": states[-1],
+            "outputs": density.outputs(states, rows, index),
+            "means": means,
+            "replicates": {name: d.sample(k) for (name, d), k in zip(measured.items(), keys, strict=False)},
+            "log_likelihood": density.log_likelihood(values, means),
+            "log_prior": {name: jnp.sum(sites[name].log_prob(value)) for name, value in values.items()},
+        }
+
+    return jax.vmap(one)(positions, keys)
+
+
+def _groups(
+    density: Joint, record: Record, sampled: Sampled, prior_positions, *, keys
+) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    shape = sampled.positions.shape[:2]
+    borders = _borders(density, record)
+    keep = np.unique(np.linspace(0, len(borders) - 1, _TRAJECTORY_TIMES).astype(int))
+    # Padded to one of few sizes, which spares most records a program of their own; cut again where it is labeled.
+    index = jnp.asarray(np.pad(keep, (0, bucket(len(keep), 16) - len(keep)), mode="edge"))
+    flat = jnp.asarray(sampled.positions.reshape(-1, density.size))
+    described = _describe(density, flat, index, keys[0], shape)
+    prior = _describe(density, prior_positions, index, keys[2], (1, _PRIOR_DRAWS))
+    coords = _coords(density, record, borders[keep])
+    groups = {
+        "posterior": dataset(_parameters(density, record, described), coords, {}),
+        "sample_stats": dataset({n: Labelled(("chain", "draw"), v) for n, v in sampled.stats.items()}, {}, {}),
+        "prior": dataset(_parameters(density, record, prior), coords, {"draws_failed": int(np.sum(~prior["solved"]))}),
+        "constant_data": dataset(_constants(density, record), coords, {}),
+        "trajectory": dataset(_trajectory(density, described, len(keep)), coords, {}),
+        "state": dataset(_state(density, described), {}, {"time": record.end, "time_units": "min"}),
+        "unconstrained": dataset({"position": Labelled(("chain", "draw", "unknown"), sampled.positions)}, {}, {}),
+        "log_prior": dataset({n: Labelled(("chain", "draw"), v) for n, v in described["log_prior"].items()}, {}, {}),
+    }
+    if sampled.modes:  # a method of the user's own may know of none
+        groups["modes"] = dataset(_modes(density, record, sampled, index, keys[0]), coords, {})
+    if density.data:
+        groups["posterior_predictive"] = dataset(_measured(density, described["replicates"]), coords, {})
+        groups["prior_predictive"] = dataset(_measured(density, prior["replicates"]), coords, {})
+        groups["log_likelihood"] = dataset(_measured(density, described["log_likelihood"], unit=""), coords, {})
+        groups["observed_data"] = dataset(_observed(density), coords, {})
+    figures = {
+        "solves_failed": int(np.sum(~described["solved"])),
+        "effective_draws": _effective_draws(sampled, described),
+        "integration_error": _integration_error(density, flat),
+    }
+    return groups, figures
+
+
+def _borders(density: Joint, record: Record) -> np.ndarray:
+    """Return the times of the segment borders in min, padding left out."""
+    lengths = np.asarray(density.segments.length)
+    count = int(np.sum(lengths > 0))
+    ends = np.asarray(density.segments.start[:count]) + lengths[:count]
+    return np.concatenate([[record.start], ends * minutes_per_unit(density.model)])
+
+
+def _path_length(density: Joint, record: Record, name: str) -> int:
+    return knots(density.model.processes()[name], record.start, max(record.end, record.start + 1e-6))
+
+
+def _coords(density: Joint, record: Record, times) -> dict[str, Labelled]:
+    coords = {"time": Labelled(("time",), times, "min", "time since the record's origin")}
+    for name, data in density.data.items():
+        seen = record.observations[name].times[: int(np.sum(data.present))]
+        coords[f"{name}_time"] = Labelled((f"{name}_time",), seen, "min", f"times at which {name} was measured")
+    for name, process in density.model.processes().items():
+        starts = record.start + process.interval * np.arange(_path_length(density, record, name))
+        coords[f"{name}_knot"] = Labelled(
+            (f"{name}_knot",), starts, "min", f"times from which each value of {name} holds"
+        )
+    return coords
+
+
+def _modes(density: Joint, record: Record, sampled: Sampled, index, key) -> dict[str, Labelled]:
+    """Return where each mode is, most probable first, its log density and its share of the posterior."""
+    positions, densities, weights = (np.stack(parts) for parts in zip(*sampled.modes, strict=True))
+    described = _describe(density, jnp.asarray(positions), index, key, (len(positions),))
+    found = _parameters(density, record, described, ("mode",))
+    found["log_density"] = Labelled(("mode",), densities, "", "log density on the unconstrained scale")
+    return {**found, "weight": Labelled(("mode",), weights, "", "share of the posterior")}
+
+
+def _parameters(density: Joint, record: Record, described, dims=("chain", "draw")) -> dict[str, Labelled]:
+    declared, found = density.model.parameters(), {}
+    processes = density.model.processes()
+    for name, values in described["parameters"].items():
+        about = (declared[name].unit, declared[name].about, declared[name].source)
+        if name in processes:
+            length = _path_length(density, record, name)
+            found[name] = Labelled((*dims, f"{name}_knot"), values[..., :length], *about)
+            found[f"{name}_start"] = Labelled(
+                dims, described["values"][f"{name}_start"], about[0], f"{about[1]}: base", about[2]
+            )
+        else:
+            found[name] = Labelled(dims, values, *about)
+    for name, values in described["values"].items():
+        if name not in found and not name.endswith("_innovations"):
+            found[name] = Labelled(dims, values, "", "size of noise or volatility")
+    return found
+
+
+def _constants(density: Joint, record: Record) -> dict[str, Labelled]:
+    """Return inputs as change times and values, censoring flags and covariates."""
+    found = {}
+    for name, course in record.inputs.courses.items():
+        times, values = course.steps()
+        times, values = np.append(record.start, times), np.append(course.at(record.start), values)
+        found[name] = Labelled((f"{name}_change",), values, course.unit, f"{name} from each change on")
+        found[f"{name}_change_time"] = Labelled((f"{name}_change",), times, "min", f"times of change of {name}")
+    for name, data in density.data.items():
+        count = int(np.sum(data.present))
+        found[f"{name}_limit"] = Labelled((f"{name}_time",), data.limits[:count], "", "-1 below, 0 measured, +1 above")
+    for name, covariate in record.covariates.items():
+        if isinstance(covariate.value, int | float):
+            found[name] = Labelled((), covariate.value, covariate.unit or "", "covariate")
+    return found
+
+
+def _trajectory(density: Joint, described, count: int) -> dict[str, Labelled]:
+    quantities = density.model.quantities(density.model.Output)
+    return {
+        name: Labelled(
+            ("chain", "draw", "time"),
+            getattr(described["outputs"], name)[..., :count],
+            q.unit,
+            f"{q.about}, noise-free",
+        )
+        for name, q in quantities.items()
+    }
+
+
+def _state(density: Joint, described) -> dict[str, Labelled]:
+    quantities = density.model.quantities(density.model.State)
+    return {
+        name: Labelled(("chain", "draw"), described["state"][..., i], q.unit, q.about)
+        for i, (name, q) in enumerate(quantities.items())
+    }
+
+
+def _measured(density: Joint, values, *, unit: str | None = None) -> dict[str, Labelled]:
+    quantities = density.model.quantities(density.model.Output)
+    found = {}
+    for name, data in density.data.items():
+        count = int(np.sum(data.present))
+        units = quantities[name].unit if unit is None else unit
+        found[name] = Labelled(
+            ("chain", "draw", f"{name}_time"), values[name][..., :count], units, quantities[name].about
+        )
+    return found
+
+
+def _observed(density: Joint) -> dict[str, Labelled]:
+    quantities = density.model.quantities(density.model.Output)
+    return {
+        name: Labelled(
+            (f"{name}_time",), d.values[: int(np.sum(d.present))], quantities[name].unit, quantities[name].about
+        )
+        for name, d in density.data.items()
+    }
+
+
+# ---- figures that judge them ----------------------------------------------------------------------------------------
+
+
+def _effective_draws(sampled: Sampled, described) -> float:
+    """Return the independent draws behind the posterior: those of the weights, or the smallest bulk ESS."""
+    from arviz_stats.base.array import array_stats  # here because importing it loads matplotlib
+
+    total = float(np.prod(sampled.positions.shape[:2]))
+    if np.isfinite(sampled.importance_ess):
+        return min(total, sampled.importance_ess)
+    sizes = [float(array_stats.ess(sampled.positions[..., i])) for i in range(sampled.positions.shape[-1])]
+    return float(np.nanmin([total, *sizes]))
+
+
+def _integration_error(density: Joint, positions) -> float:
+    """Largest change of any mean, in noise standard deviations, when every step is halved, at 16 draws."""
+    if not density.data or not isinstance(density.integrator, FixedStep):
+        return 0.0
+    finer = eqx.tree_at(lambda d: d.integrator, density, FixedStep(refine=2 * density.integrator.refine))
+    few = positions[:: max(1, len(positions) // 16)][:16]
+    return float(_largest_shift(density, finer, few))
+
+
+@eqx.filter_jit
+def _largest_shift(density, finer, positions):
+    def one(position):
+        values = density.constrain(position)
+        (means, solved), (exact, also) = density.means(values), finer.means(values)
+        shifts = []
+        for name, measured in density.measured(exact, values).items():
+            noise = measured.observation.noise.distribution(exact[name])
+            sd = jnp.sqrt(noise.variance) if not isinstance(noise, dist.LogNormal) else jnp.abs(exact[name]) * 0.01
+            shifts.append(jnp.max(jnp.where(measured.present, jnp.abs(means[name] - exact[name]) / sd, 0.0)))
+        return jnp.where(solved & also, jnp.max(jnp.stack(shifts)), 0.0)
+
+    return jnp.max(jax.vmap(one)(positions))

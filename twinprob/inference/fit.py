@@ -1,0 +1,109 @@
+"""Join a model and a record to a twin."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import jax
+
+from ..dynamics.precision import in_double_precision
+from ..dynamics.simulate import AbstractIntegrator
+from ..modeling.model import AbstractModel, nearest
+from ..modeling.observation import Observation
+from ..patient.record import Record, require_record
+from .describe import twin_of
+from .joint import joint
+from .methods.laplace import Laplace
+from .methods.nuts import NUTS
+from .methods.sampled import AbstractMethod
+from .twin import Twin
+
+
+class Personal(Protocol):
+    """What `fit` needs of a population."""
+
+    def personalize(self, model: AbstractModel, record: Record, observations=None):
+        """Return model and observations with this patient's priors."""
+        ...
+
+
+@in_double_precision
+def fit(
+    model: AbstractModel,
+    record: Record,
+    *,
+    key,
+    method: AbstractMethod | None = None,
+    population: Personal | None = None,
+    observations: Mapping[str, Observation] | None = None,
+    integrator: AbstractIntegrator | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Twin:
+    """Personalize a model to one patient's record.
+
+    Parameters
+    ----------
+    model : AbstractModel
+        What is known and unknown about the physiology.
+    record : Record
+        What has been seen; use `record.until(t)` to speak for time t.
+    key : jax PRNG key
+    method : Laplace, NUTS, SMC or Variational, optional
+        By default Laplace, judged by its k-hat; NUTS where that is 0.7 or more, and the twin says so.
+    population : Population, optional
+        What other patients taught, in place of the model's declared priors.
+    observations : mapping of str to Observation, optional
+        How outputs are measured, where not as the model declares.
+    integrator : AbstractIntegrator, optional
+        `FixedStep()` by default.
+    progress : function of (stage, fraction), optional
+        Called between stages.
+
+    Returns
+    -------
+    Twin
+
+    Raises
+    ------
+    TypeError
+        If `record` is no `Record`.
+    ValueError
+        If the record holds measurements but none of the model's outputs, the model has no unknown parameter, or the
+        population was learned for another model.
+    RuntimeError
+        If the model can be solved at no starting point.
+    """
+    density, observations = posed(model, record, population, observations, integrator)
+    sample_key, _ = jax.random.split(key)
+    notes: tuple[str, ...] = ()
+    sampled = (Laplace() if method is None else method).sample(density, key=sample_key, progress=progress)
+    if method is None and not sampled.khat < 0.7:
+        notes = (f"Laplace's k-hat was {sampled.khat:.2f}, so the posterior was sampled with NUTS instead.",)
+        sampled = NUTS().sample(density, key=sample_key, progress=progress)
+    learned = "" if population is None else repr(population)
+    twin = twin_of(density, record, observations, sampled, key=key, population=learned, notes=notes)
+    return dataclasses.replace(twin, method=method)
+
+
+def posed(model: AbstractModel, record: Record, population: Personal | None, observations, integrator):
+    """Return the density of a fit, and how outputs are measured where not as the model declares."""
+    require_record(record, "record")
+    if population is not None:
+        model, observations = population.personalize(model, record, observations)
+    density = joint(_checked(model, record), record, observations=observations, integrator=integrator)
+    return density, dict(observations or {})
+
+
+def _checked(model: AbstractModel, record: Record) -> AbstractModel:
+    if not model.unknowns():
+        raise ValueError(
+            f"Model `{type(model).__name__}` has no unknown parameter; make one unknown with `model.free(name)`."
+        )
+    outputs = tuple(model.quantities(model.Output))
+    if record.observations and not set(outputs) & set(record.observations):
+        names = tuple(record.observations)
+        raise ValueError(
+            f"The record holds none of the outputs of model `{type(model).__name__}` ({', '.join(outputs)}); it holds "
+            f"`{names[0]}`: {nearest(names[0], outputs)}"
+        )
+    return model

@@ -1,0 +1,376 @@
+"""p(parameters, data) of one patient: the joint density, written once."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jaxtyping import Array, Float
+
+from ..dynamics.segments import Segments, bucket, build, drives, knots, minutes_per_unit
+from ..dynamics.simulate import AbstractIntegrator, FixedStep, borders, layout_of, outputs_at, slopes_at, timeline_of
+from ..modeling.model import AbstractModel, nearest, pack
+from ..modeling.observation import Measured, Observation
+from ..patient.record import Record
+from ..patient.units import convert, reach
+
+_IMPOSSIBLE = 1e30
+_LARGEST = 150.0  # exp(150)^4 is still finite
+
+
+class Data(eqx.Module):
+    """The measurements of one output in the model's unit, padded.
+
+    Attributes
+    ----------
+    values : (time,) in the output's unit
+    limits : (time,) int, -1 below, 0 measured, +1 above
+    present : (time,) bool, False for padding
+    index : (time,) int, segment border of each measurement
+    widths : (time,) factors on the noise of values that repeat others, or None
+    """
+
+    values: np.ndarray
+    limits: np.ndarray
+    present: np.ndarray
+    index: np.ndarray
+    widths: np.ndarray | None = None
+
+
+class Joint(eqx.Module):
+    """One patient's joint density of parameters and data; call it inside a NumPyro model to use it as a part.
+
+    Every unknown is a NumPyro sample site: `<name>` for a parameter; for one that varies, `<name>_start`, the standard
+    normal `<name>_innovations` and the deterministic path `<name>`; `<name>_volatility` and `<output>_<field>` for
+    volatilities and noise sizes that have priors. Inference works on `position`, all sites concatenated on
+    the unconstrained scale. Outputs of one of the `panels` are measured at the same times: they are found together.
+    """
+
+    model: AbstractModel
+    segments: Segments
+    data: dict[str, Data]
+    observations: dict[str, Observation]
+    integrator: AbstractIntegrator
+    knots: tuple[tuple[str, int], ...] = eqx.field(static=True)
+    panels: tuple[tuple[str, ...], ...] = eqx.field(static=True, default=())
+
+    # ---- the unknowns -----------------------------------------------------------------------------------------
+
+    def sites(self) -> dict[str, dist.Distribution]:
+        """Return the prior of every unknown, by sample site."""
+        priors, paths = {}, dict(self.knots)
+        processes = self.model.processes()
+        for name in self.model.unknowns():
+            if name in processes:
+                priors[f"{name}_start"] = self.model.prior(name)
+                priors[f"{name}_innovations"] = dist.Normal(0.0, 1.0).expand([paths[name]]).to_event(1)
+                if isinstance(processes[name].sd, dist.Distribution):
+                    priors[f"{name}_volatility"] = processes[name].sd
+            else:
+                priors[name] = self.model.prior(name)
+        for output, observation in self.observations.items():
+            for field, prior in observation.noise.unknowns().items():
+                priors[f"{output}_{field}"] = prior
+        return priors
+
+    def layout(self) -> dict[str, slice]:
+        """Return where each site stands in a position."""
+        slices, begin = {}, 0
+        for name, prior in self.sites().items():
+            size = int(np.prod(prior.event_shape, dtype=int))
+            slices[name] = slice(begin, begin + size)
+            begin += size
+        return slices
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns."""
+        return max((s.stop for s in self.layout().values()), default=0)
+
+    def constrain(self, position: Float[Array | np.ndarray, " unknown"]) -> dict[str, Array]:
+        """Return the value of every site at a position."""
+        sites, layout = self.sites(), self.layout()
+        return {
+            name: dist.biject_to(prior.support)(position[layout[name]].reshape(prior.event_shape))
+            for name, prior in sites.items()
+        }
+
+    def unconstrain(self, values: Mapping[str, Any]) -> Float[Array | np.ndarray, " unknown"]:
+        """Return the position of given site values."""
+        sites = self.sites()
+        parts = [
+            jnp.ravel(dist.biject_to(prior.support).inv(jnp.asarray(values[name], float)))
+            for name, prior in sites.items()
+        ]
+        return jnp.concatenate(parts) if parts else jnp.zeros(0)
+
+    def draw_prior(self, key) -> Float[Array | np.ndarray, " unknown"]:
+        """Draw a position from the prior."""
+        sites = self.sites()
+        keys = jax.random.split(key, max(len(sites), 1))
+        return self.unconstrain({name: prior.sample(k) for (name, prior), k in zip(sites.items(), keys, strict=False)})
+
+    # ---- from unknowns to outputs -----------------------------------------------------------------------------
+
+    def path(self, name: str, values: Mapping[str, Any]) -> Float[Array, " knot"]:
+        """Return the values of a varying parameter at its knots."""
+        process = self.model.processes()[name]
+        bijector = dist.biject_to(self.model.prior(name).support)
+        base = bijector.inv(values[f"{name}_start"])
+        sd = values.get(f"{name}_volatility", process.sd)
+        knots_ = process.path(base, values[f"{name}_innovations"], sd)
+        # A path that leaves the numbers counts as impossible in `rows`; its gradient must stay finite all the same.
+        return bijector(jnp.clip(knots_, -_LARGEST, _LARGEST) if not _real(bijector) else knots_)
+
+    def paths(self, values: Mapping[str, Any]) -> dict[str, Array]:
+        """Return every parameter: its value, or its values at the knots where it varies."""
+        processes = self.model.processes()
+        return {name: self.path(name, values) if name in processes else values[name] for name in self.model.unknowns()}
+
+    def rows(self, parameters: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Return the parameters acting in each segment, shape (segment, parameter), and whether they are possible."""
+        order = tuple(name for name, _ in self.knots)
+        count = self.segments.length.shape[0]
+        columns = []
+        for name in self.model.unknowns():
+            value = parameters[name]
+            columns.append(
+                value[self.segments.knot[:, order.index(name)]] if name in order else jnp.broadcast_to(value, (count,))
+            )
+        rows = jnp.stack(columns, axis=-1) if columns else jnp.zeros((count, 0))
+        fine = jnp.isfinite(rows) & (jnp.abs(rows) < _IMPOSSIBLE)
+        return jnp.where(fine, rows, 1.0), jnp.all(fine)
+
+    def states(self, parameters: Mapping[str, Array], first=None) -> tuple[Array, Array, Array]:
+        """Solve for the state at every border, from the model's initial state or from the state `first`.
+
+        Returns
+        -------
+        states : (segment + 1, state)
+        solved : () bool
+        rows : (segment, parameter)
+        """
+        unknowns = self.model.unknowns()
+        rows, possible = self.rows(parameters)
+        if first is None:
+            patient = self.model.install(unknowns, rows[0])
+            first = pack(patient.initial(self.model.Input(*jnp.asarray(self.segments.before, float))))
+        bare = dataclasses.replace(self.model, priors={}, motions={})
+        states, solved = borders(
+            jnp.where(jnp.isfinite(first), first, 0.0),
+            rows,
+            timeline_of(self.segments),
+            bare,
+            integrator=self.integrator,
+            layout=layout_of(self.segments, unknowns),
+        )
+        return states, (solved > 0) & possible & jnp.all(jnp.isfinite(first)), rows
+
+    def outputs(self, states, rows, index, at=outputs_at):
+        """Return the noise-free outputs at segment borders, or with `slopes_at` their slopes; leaves (time,)."""
+        unknowns = self.model.unknowns()
+        local = rows[jnp.maximum(index - 1, 0)]
+
+        def one(row, i):
+            patient = self.model.install(unknowns, row)
+            return jax.tree.map(lambda x: x[0], at(patient, states[i][None], i[None], self.segments))
+
+        return jax.vmap(one)(local, jnp.asarray(index))
+
+    def within_reach(self, outputs: Mapping[str, Array]) -> Array:
+        """Say whether outputs stay where a patient's can: an unstable integration leaves long before it overflows."""
+        declared = self.model.quantities(self.model.Output)
+        far = [jnp.any(jnp.abs(values) > reach(name, declared[name].unit)) for name, values in outputs.items()]
+        return ~jnp.any(jnp.stack(far)) if far else jnp.ones((), bool)
+
+    def means(self, values: Mapping[str, Any]) -> tuple[dict[str, Array], Array]:
+        """Return the noise-free output at each measurement by output name, and whether the solve succeeded."""
+        states, solved, rows = self.states(self.paths(values))
+        return self.at_measurements(states, rows), solved
+
+    def at_measurements(self, states, rows) -> dict[str, Array]:
+        """Return the noise-free output at each measurement by output name, and `slope_of(name)` where clocks err."""
+        means = self._at_panels(states, rows, outputs_at, tuple(self.data))
+        late = tuple(name for name in self.data if self.observations[name].clock)
+        unit = minutes_per_unit(self.model)
+        slopes = self._at_panels(states, rows, slopes_at, late)
+        return means | {slope_of(name): slope / unit for name, slope in slopes.items()}
+
+    def _at_panels(self, states, rows, at, names) -> dict[str, Array]:
+        """Return what `at` says of these outputs at their measurements, once for all that share their times."""
+        found: dict[str, Array] = {}
+        for panel in self.panels:
+            asked = [name for name in panel if name in names]
+            if asked:
+                seen = self.outputs(states, rows, self.data[panel[0]].index, at)
+                found |= {name: getattr(seen, name) for name in asked}
+        return {name: found[name] for name in names}
+
+    def measured(self, means: Mapping[str, Array], values: Mapping[str, Any]) -> dict[str, Measured]:
+        """Return the distribution of each output's measurements around the given means."""
+        distributions = {}
+        for name, data in self.data.items():
+            observation = self.observations[name]
+            observation = observation.sized({f: values[f"{name}_{f}"] for f in observation.noise.unknowns()})
+            observation = observation.blurred(data.widths, means.get(slope_of(name)))
+            distributions[name] = Measured(observation, means[name], data.limits, data.present)
+        return distributions
+
+    # ---- the density ------------------------------------------------------------------------------------------
+
+    def __call__(self) -> dict[str, Array]:
+        """Run as a NumPyro model; returns every parameter (paths included)."""
+        values = {name: numpyro.sample(name, prior) for name, prior in self.sites().items()}
+        parameters = self.paths(values)
+        for name, _ in self.knots:
+            numpyro.deterministic(name, parameters[name])
+        means, solved = self.means(values)
+        for name, measured in self.measured(means, values).items():
+            numpyro.sample(f"{name}_measured", measured, obs=jnp.asarray(self.data[name].values))
+        numpyro.factor("solved", jnp.where(solved, 0.0, -jnp.inf))
+        return parameters
+
+    def log_prior(self, position: Float[Array | np.ndarray, " unknown"]) -> Array:
+        """Return the log prior density of a position on the unconstrained scale."""
+        layout, total = self.layout(), jnp.zeros(())
+        for name, prior in self.sites().items():
+            raw = position[layout[name]].reshape(prior.event_shape)
+            bijector = dist.biject_to(prior.support)
+            value = bijector(raw)
+            total = total + jnp.sum(prior.log_prob(value)) + jnp.sum(bijector.log_abs_det_jacobian(raw, value))
+        return total
+
+    def log_likelihood(self, values, means) -> dict[str, Array]:
+        """Return the log density of each measurement by output; padding counts zero."""
+        measured = self.measured(means, values)
+        return {name: d.elementwise(jnp.asarray(self.data[name].values)) for name, d in measured.items()}
+
+    def log_density(self, position: Float[Array | np.ndarray, " unknown"]) -> Array:
+        """Return log p(position, data); minus infinity where the model cannot be solved."""
+        position, possible = self._possible(position)
+        values = self.constrain(position)
+        means, solved = self.means(values)
+        likelihood = sum((jnp.sum(x) for x in self.log_likelihood(values, means).values()), jnp.zeros(()))
+        total = self.log_prior(position) + likelihood
+        fine = solved & possible & jnp.isfinite(total)
+        return jnp.where(fine, jnp.where(fine, total, 0.0), -jnp.inf)
+
+    def _possible(self, position):
+        """Replace unknowns at which the densities would overflow by safe ones, and say whether there were any.
+
+        The gradient would otherwise be infinity times zero there, which no `where` further down can mend.
+        """
+        limits = np.full(self.size, _LARGEST)
+        layout = self.layout()
+        for name, prior in self.sites().items():
+            if _real(dist.biject_to(prior.support)) and prior.event_shape == ():
+                limits[layout[name]] = _IMPOSSIBLE
+        fine = jnp.abs(position) < limits  # False for NaN
+        return jnp.where(fine, position, 0.0), jnp.all(fine)
+
+    def traced(self):
+        """Return this density with every number as an array, so that other numbers need no new compilation."""
+        return jax.tree.map(lambda x: np.asarray(x) if isinstance(x, float) else x, self)
+
+
+def joint(
+    model: AbstractModel,
+    record: Record,
+    *,
+    observations: Mapping[str, Observation] | None = None,
+    integrator: AbstractIntegrator | None = None,
+    times=(),
+) -> Joint:
+    """Join a model and a record to the density of their unknowns.
+
+    Parameters
+    ----------
+    model : AbstractModel
+    record : Record
+        Must hold at least one of the model's outputs, and every measured input.
+    observations : mapping of str to Observation, optional
+        How outputs are measured, where not as the model declares.
+    integrator : AbstractIntegrator, optional
+        `FixedStep()` by default.
+    times : (time,) min, optional
+        Further times within the record at which a segment shall end, so that the state there is known.
+
+    Returns
+    -------
+    Joint
+
+    Raises
+    ------
+    ValueError
+        If the record holds none of the outputs, a unit cannot be converted, or an observation is named for no output.
+    """
+    model = with_covariates(model, record)
+    declared = model.quantities(model.Output)
+    for name in observations or {}:
+        if name not in declared:
+            raise ValueError(f"Model `{type(model).__name__}` has no output `{name}`; {nearest(name, declared)}")
+    present = [name for name in declared if name in record.observations and len(record.observations[name].times)]
+    everything = [record.observations[name].times for name in present]
+    times = np.unique(np.concatenate([*everything, np.asarray(times, float)]))
+    driven = drives(model, record.inputs, record.observations, weight=record.weight)
+    start, stop = record.start, max(record.end, record.start + model.step * 1e-6)
+    segments, index = build(model, driven, start, stop, times)
+    sizes = tuple((name, bucket(knots(p, start, stop))) for name, p in model.processes().items())
+    how = {name: (observations or {}).get(name, declared[name].noise) for name in present}
+    data = {
+        name: _data(record.observations[name], name, declared[name].unit, how[name], index[np.searchsorted(times, t)])
+        for name, t in zip(present, everything, strict=True)
+    }
+    how = {
+        name: dataclasses.replace(o, noise=o.noise.padded(int(data[name].present.sum()), data[name].present.size))
+        for name, o in how.items()
+    }
+    integrator = FixedStep() if integrator is None else integrator
+    return Joint(model, segments, data, how, integrator, sizes, _panels(data))
+
+
+def _panels(data: Mapping[str, Data]) -> tuple[tuple[str, ...], ...]:
+    """Group outputs that are measured at the same times, such as a blood gas."""
+    panels: dict[bytes, list[str]] = {}
+    for name, measured in data.items():
+        panels.setdefault(measured.index.tobytes(), []).append(name)
+    return tuple(tuple(names) for names in panels.values())
+
+
+def slope_of(name: str) -> str:
+    """Return where the slope of an output (per min) stands among the means."""
+    return f"slope of {name}"
+
+
+def _real(bijector) -> bool:
+    """Whether values and positions are the same: only then may a position be large."""
+    return isinstance(bijector, dist.transforms.IdentityTransform)
+
+
+def with_covariates(model: AbstractModel, record: Record) -> AbstractModel:
+    """Return the model with the covariates it declares taken from the record."""
+    values: dict[str, Any] = {}
+    for name, declared in model.covariates().items():
+        if name in record.covariates:
+            given = record.covariates[name]
+            values[name] = float(convert(given.value, given.unit or "", declared.unit, variable=name))
+    return dataclasses.replace(model, **values) if values else model
+
+
+def _data(series, name, unit, observation, index) -> Data:
+    values = np.asarray(convert(series.values, series.unit, unit, variable=name), float)
+    values, limits = observation.censored(values, series.limits)
+    pad = bucket(len(values)) - len(values)
+    widths = None if observation.repeats is None else observation.repeats.widths(series.times)
+    return Data(
+        values=np.pad(values, (0, pad), mode="edge"),
+        limits=np.pad(limits, (0, pad)),
+        present=np.pad(np.ones(len(values), bool), (0, pad)),
+        index=np.pad(index, (0, pad), mode="edge").astype(np.int32),
+        widths=None if widths is None else np.pad(widths, (0, pad), mode="edge"),
+    )

@@ -1,0 +1,188 @@
+"""Clouds of particles: from a twin's draws, along a stretch of its record, and back to draws."""
+
+import math
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+
+from ...dynamics.segments import build, drives, knots, minutes_per_unit
+from ...dynamics.simulate import Layout
+from ...modeling.model import AbstractModel
+from ...modeling.observation import Observation, Repeats
+from ...patient.course import Course
+from ...patient.inputs import Inputs
+from ...patient.record import Record
+from ...patient.units import convert
+from ..twin import Twin
+from .filter import Filter, Heard, Rows, advance, statics
+
+_CAPACITY = 64
+_STRETCH = 10.0
+_SAME_TIME = 1e-9
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """What is believed at one time: weighted particles.
+
+    Attributes
+    ----------
+    time : float, min
+    values : (particle, column), see `methods.filter.columns`
+    log_weights : (particle,) normalized
+    """
+
+    time: float
+    values: np.ndarray
+    log_weights: np.ndarray
+
+    @property
+    def effective(self) -> float:
+        """Effective number of particles."""
+        weights = np.exp(self.log_weights - self.log_weights.max())
+        return float(weights.sum() ** 2 / np.sum(weights**2))
+
+
+def observed_outputs(model: AbstractModel, given) -> dict[str, Observation]:
+    """Return how every output is measured that can be, in alphabetical order: compiled code sees mappings so."""
+    declared = model.quantities(model.Output)
+    return {n: given.get(n, declared[n].noise) for n in sorted(declared) if n in given or declared[n].noise is not None}
+
+
+def cloud_of(twin: Twin, settings: Filter, generator: np.random.Generator) -> Cloud:
+    """Spread a twin's draws to a cloud: kernels around them, with the draws' own mean and covariance."""
+    model, how = twin.model, observed_outputs(twin.model, twin.observations)
+    posterior, processes = twin.tree["posterior"].to_dataset(), twin.model.processes()
+    count, parts = twin.draws, []
+    for name, prior in statics(model, how).items():
+        if name in posterior:
+            values = posterior[name].values.ravel()
+        else:  # the noise of an output not measured yet is known from its prior alone
+            values = np.asarray(prior.sample(jax.random.key(int(generator.integers(2**31))), (count,)))
+        parts.append(_free(prior, values))
+    parts += [_free(model.prior(name), posterior[name].values[..., -1].ravel()) for name in processes]
+    draws = np.stack(parts + [v.values.ravel() for v in twin.tree["state"].to_dataset().values()], axis=-1)
+    values = _spread(draws, len(model.quantities(model.State)), settings, generator)
+    return Cloud(twin.now, values, np.full(settings.particles, -math.log(settings.particles)))
+
+
+def _free(prior: dist.Distribution, values) -> np.ndarray:
+    return np.asarray(dist.biject_to(prior.support).inv(jnp.asarray(values)))
+
+
+def _spread(draws, states: int, settings: Filter, generator) -> np.ndarray:
+    """Repeat draws to the number of particles and move each within its kernel; mean and covariance stay."""
+    positive = np.all(draws > 0, axis=0) & (np.arange(draws.shape[1]) >= draws.shape[1] - states)
+    flat = np.where(positive, np.log(np.where(positive, draws, 1.0)), draws)
+    mean, scale = flat.mean(0), flat.std(0)
+    still = scale <= 1e-12 * np.abs(mean)
+    scale = np.where(still, 1.0, scale)
+    root = _root((flat - mean) / scale)
+    chosen = generator.permutation(np.arange(settings.particles) % len(draws))
+    noise = generator.standard_normal((settings.particles, draws.shape[1])) @ root.T
+    moved = math.sqrt(1.0 - settings.width**2) * (flat[chosen] - mean) / scale + settings.width * noise
+    moved -= moved.mean(0)
+    # The two small matrices first: a solve for every particle would take longer than an hour's flow.
+    fresh = mean + scale * (moved @ (np.linalg.inv(_root(moved)).T @ root.T))
+    fresh = np.where(still, flat[chosen], fresh)
+    return np.where(positive, np.exp(fresh), fresh)
+
+
+def _root(away):
+    return np.linalg.cholesky(away.T @ away / len(away) + 1e-9 * np.eye(away.shape[1]))
+
+
+def follow(
+    cloud: Cloud, model: AbstractModel, record: Record, observations, integrator, settings: Filter, *, key
+) -> tuple[Cloud, Heard]:
+    """Carry a cloud along a record from the cloud's time to the record's end, weighing by what was measured after it.
+
+    Measurements at the cloud's own time count as taken in.
+    """
+    how = observed_outputs(model, observations)
+    rows, layout = rows_of(model, record, how, cloud.time)
+    heard = Heard(np.ones(()), np.ones(()), np.zeros(()), np.zeros((), int), np.zeros((), int))
+    held = (cloud.values, cloud.log_weights)
+    total = len(rows.timeline)
+    for begin in range(0, total, _CAPACITY):
+        part = jax.tree.map(lambda x, b=begin: _padded(x[b : b + _CAPACITY]), rows)
+        key, part_key = jax.random.split(key)
+        count = np.asarray(min(_CAPACITY, total - begin))
+        held, heard = advance(model, how, integrator, settings, layout, part, count, held, heard, part_key)
+    values, weights = (np.asarray(x) for x in held)
+    highest = weights.max()
+    weights = weights - (highest + math.log(np.exp(weights - highest).sum())) if np.isfinite(highest) else weights
+    return Cloud(record.end, values, weights), jax.tree.map(np.asarray, heard)
+
+
+def _padded(part):
+    return np.concatenate([part, np.repeat(part[-1:], _CAPACITY - len(part), axis=0)])
+
+
+def rows_of(model: AbstractModel, record: Record, how, begin: float) -> tuple[Rows, Layout]:
+    """Cut the record from `begin` to its end into rows of one number of steps, and place its measurements."""
+    names, declared = tuple(how), model.quantities(model.Output)
+    stop = max(record.end, begin)
+    seen = {n: _since(record.observations[n], begin) for n in names if n in record.observations}
+    times = np.unique(np.concatenate([s.times for s in seen.values()])) if seen else np.zeros(0)
+    measured = {n: _around(record.observations[n], begin) for n in record.observations}
+    driven = drives(
+        model, Inputs({n: _running(c, begin) for n, c in record.inputs.courses.items()}), measured, weight=record.weight
+    )
+    tiny = model.step * minutes_per_unit(model) * 1e-6
+    segments, index = build(model, driven, begin, max(stop, begin + tiny), times, origin=record.start)
+    step = model.step * minutes_per_unit(model)
+    substeps = int(np.clip(_STRETCH / step, 2, 24))
+    count = int(np.sum(segments.length > 0))
+    lengths = segments.length[:count] * minutes_per_unit(model)
+    pieces = np.maximum(1, np.ceil(lengths / (step * substeps) - _SAME_TIME)).astype(int)
+    source = np.repeat(np.arange(count), pieces)
+    place = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    length = segments.length[source] / pieces[source]
+    offset = place * length
+    parts = [
+        (segments.start[source] + offset)[:, None],
+        length[:, None],
+        segments.level[source] + segments.slope[source] * offset[:, None],
+    ]
+    timeline = np.concatenate(parts + ([segments.slope[source]] if segments.linear else []), axis=1)
+    knot = segments.knot[source]
+    earlier = [[knots(p, record.start, begin) - 1 for p in model.processes().values()]]
+    kick = np.diff(np.concatenate([np.reshape(earlier, (1, -1)).astype(int), knot]), axis=0) > 0
+    ends = np.cumsum(pieces)
+    values, limits, present = (np.zeros((len(source), len(names)), t) for t in (float, np.int32, bool))
+    widths = np.ones(values.shape)
+    for i, name in enumerate(names):
+        if name in seen:
+            series = seen[name]
+            value = np.asarray(convert(series.values, series.unit, declared[name].unit, variable=name), float)
+            at = ends[index[np.searchsorted(times, series.times)] - 1] - 1
+            values[at, i], limits[at, i] = how[name].censored(value, series.limits)
+            present[at, i] = True
+            if how[name].repeats is not None:
+                widths[at, i] = _widths(how[name].repeats, record.observations[name].times, begin)
+    layout = Layout(segments.level.shape[1], segments.linear, substeps, model.unknowns())
+    return Rows(timeline, kick, values, limits, present, widths), layout
+
+
+def _widths(repeats: Repeats, times, begin: float) -> np.ndarray:
+    """Return the factors on the noise of the values after `begin`; those before it may be what they repeat."""
+    return repeats.widths_in_turn(times)[times > begin]
+
+
+def _since(series, begin: float):
+    return series.select(series.times > begin)
+
+
+def _around(series, begin: float):
+    """Return a measured input's samples from the last one at or before `begin` on."""
+    return series.select(np.arange(len(series.times)) >= np.searchsorted(series.times, begin, side="right") - 1)
+
+
+def _running(course: Course, begin: float) -> Course:
+    """Return the intervals that still matter after `begin`."""
+    keep = course.ends >= begin
+    return Course(course.starts[keep], course.ends[keep], course.rates[keep], course.unit, course.bolus[keep])

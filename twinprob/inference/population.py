@@ -1,0 +1,324 @@
+"""What many patients teach about the next one: the distribution of every unknown over patients."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import xarray as xr
+from numpyro.distributions.transforms import ExpTransform, IdentityTransform
+
+from ..display import section, table
+from ..dynamics.simulate import FixedStep
+from ..modeling.model import AbstractModel
+from ..modeling.observation import Observation
+from ..patient.record import Record
+from ..patient.units import convert
+from .joint import Joint, with_covariates
+from .twin import decode, encode, read_tree, write_tree
+
+FORMAT = "twinprob.population/1"
+_DRAWS = 4000
+
+
+@dataclass(frozen=True)
+class Term:
+    """One column of the regression: the logarithm of a number, centered and scaled, or one level of a category.
+
+    Attributes
+    ----------
+    covariate : str
+    unit : str or None
+    level : str or None
+        The level it marks, where the covariate is a category.
+    middle, scale : float
+        Of the logarithm over the patients learned from, where it is a number.
+    """
+
+    covariate: str
+    unit: str | None
+    level: str | None
+    middle: float = 0.0
+    scale: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+        return f"log {self.covariate}" if self.level is None else f"{self.covariate} = {self.level}"
+
+    def of(self, record: Record) -> float:
+        """Return the term's value for one patient."""
+        if self.covariate not in record.covariates:
+            raise ValueError(
+                f"The population was learned with covariate `{self.covariate}`, which the record lacks; add it. "
+                f"The record holds: {', '.join(record.covariates) or 'none'}."
+            )
+        given = record.covariates[self.covariate]
+        if self.level is not None:
+            return float(given.value == self.level)
+        value = float(convert(given.value, given.unit or "", self.unit or "", variable=self.covariate))
+        return (np.log(value) - self.middle) / self.scale
+
+
+@dataclass(frozen=True, repr=False)
+class Population:
+    """The distribution of a model's unknowns over patients, as far as the patients learned from determine it.
+
+    On its unconstrained scale each unknown is normal around center + effects, where the center is that of the model's
+    declared prior for the patient plus a learned shift, and the effects are those of the patient's covariates.
+
+    Attributes
+    ----------
+    model : AbstractModel
+        The model it was learned for.
+    observations : mapping of str to Observation
+        How outputs were measured, where not as the model declares.
+    terms : tuple of Term
+        The columns of the regression after the first, which is one.
+    tree : xarray.DataTree
+        `hyperparameters`: draws of `coefficient` (chain, draw, parameter, term) and `spread` (chain, draw, parameter);
+        `patients`: mean and standard deviation of each patient's unknowns. All on the unconstrained scale.
+    """
+
+    model: AbstractModel
+    observations: Mapping[str, Observation]
+    terms: tuple[Term, ...]
+    tree: xr.DataTree
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The sample sites it describes: parameters, starts of varying ones, volatilities and noise sizes."""
+        return tuple(str(name) for name in self.tree["hyperparameters"].to_dataset()["parameter"].values)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Number of patients, key, versions, and the figures that judge the draws."""
+        return json.loads(self.tree.attrs["provenance"])
+
+    def priors(self, model: AbstractModel, record: Record) -> dict[str, dist.Distribution]:
+        """Return the prior of every unknown for one patient, before any of the patient's measurements.
+
+        Parameters
+        ----------
+        model : AbstractModel
+            Of the class and with the unknowns the population was learned for.
+        record : Record
+            Its covariates are used, nothing else.
+
+        Returns
+        -------
+        dict of str to numpyro Distribution
+            By sample site; hyperparameter uncertainty included.
+
+        Raises
+        ------
+        ValueError
+            If the population was learned for another model, or the record lacks a covariate it needs.
+        """
+        self._check(model)
+        sites = declared_sites(with_covariates(model, record), self.observations)
+        design = np.array([1.0, *(term.of(record) for term in self.terms)])
+        hyper = self.tree["hyperparameters"].to_dataset()
+        coefficients, spreads = (hyper[n].values.reshape(-1, *hyper[n].shape[2:]) for n in ("coefficient", "spread"))
+        priors = {}
+        for i, name in enumerate(self.parameters):
+            shifts = coefficients[:, i] @ design
+            spread = np.sqrt(np.mean(spreads[:, i] ** 2) + np.var(shifts))
+            # Arrays, not floats: patients then share compiled programs.
+            center = moments(sites[name])[0] + np.mean(shifts)
+            priors[name] = located(sites[name], np.asarray(center), np.asarray(spread))
+        return priors
+
+    def personalize(self, model: AbstractModel, record: Record, observations: Mapping[str, Observation] | None = None):
+        """Return the model and the observations whose priors are those of the population for this patient.
+
+        Parameters
+        ----------
+        model : AbstractModel
+        record : Record
+        observations : mapping of str to Observation, optional
+            Outputs measured otherwise than the population's were; the population says nothing about their noise.
+
+        Returns
+        -------
+        model : AbstractModel
+        observations : dict of str to Observation
+        """
+        priors = self.priors(model, record)
+        model, how = with_priors(model, measured(model, self.observations), priors)
+        return model, {**how, **(observations or {})}
+
+    def _check(self, model: AbstractModel) -> None:
+        mine = type(self.model)
+        if (type(model).__module__, type(model).__qualname__) != (mine.__module__, mine.__qualname__):
+            raise ValueError(
+                f"The population was learned for model `{mine.__name__}`, not for `{type(model).__name__}`."
+            )
+        for name in set(model.unknowns()) ^ set(self.model.unknowns()):
+            known = "known" if name in self.model.unknowns() else "unknown"
+            raise ValueError(
+                f"Parameter `{name}` is {known} in this model, but was not when the population was learned; give the "
+                "same unknowns with `fix` and `free`, or learn the population again."
+            )
+        ours, theirs = self.model.processes(), model.processes()
+        for name in self.model.unknowns():
+            if _motion(ours.get(name)) != _motion(theirs.get(name)):
+                raise ValueError(
+                    f"Parameter `{name}` moves in time as {_motion(theirs.get(name))}, but the population was learned "
+                    f"with {_motion(ours.get(name))}; use `model.vary({name}=…)` or learn the population again."
+                )
+
+    def save(self, path) -> None:
+        """Write the population to one netCDF file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+            Replaced if it exists.
+        """
+        content = self.tree.copy()
+        described = {
+            "model": encode(self.model),
+            "observations": {name: encode(value) for name, value in self.observations.items()},
+            "terms": [dataclasses.asdict(term) for term in self.terms],
+        }
+        content.attrs = {**self.tree.attrs, "format": FORMAT, "population": json.dumps(described, sort_keys=True)}
+        write_tree(content, path)
+
+    def summary(self) -> list[tuple[str, float, float, float, str]]:
+        """Return parameter, typical value, and the 90 % interval of patients with average covariates, with units."""
+        record = self.tree["patients"].to_dataset()["declared_center"].values
+        hyper = self.tree["hyperparameters"].to_dataset()
+        sites, declared, rows = declared_sites(self.model, self.observations), self.model.parameters(), []
+        for i, name in enumerate(self.parameters):
+            center = float(np.mean(record[:, i]) + hyper["coefficient"].values[..., i, 0].mean())
+            spread = float(np.sqrt(np.mean(hyper["spread"].values[..., i] ** 2)))
+            bijector = dist.biject_to(sites[name].support)
+            low, middle, high = (float(bijector(center + z * spread)) for z in (-1.645, 0.0, 1.645))
+            parameter = declared.get(name.removesuffix("_start"))
+            rows.append((name, middle, low, high, parameter.unit if parameter else ""))
+        return rows
+
+    def __repr__(self) -> str:
+        """Name model and number of patients in one line."""
+        return f"Population({type(self.model).__name__}, learned from {self.provenance['patients']} patients)"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, middle, f"{low:.3g} to {high:.3g}", unit) for name, middle, low, high, unit in self.summary()]
+        hyper = self.tree["hyperparameters"].to_dataset()["coefficient"]
+        effects = []
+        for j, term in enumerate(self.terms, 1):
+            for i, name in enumerate(self.parameters):
+                draws = hyper.values[..., i, j]
+                if np.ptp(draws) > 0:
+                    low, middle, high = np.quantile(draws / term.scale, [0.05, 0.5, 0.95])
+                    effects.append((name, term.name, float(middle), f"{low:.3g} to {high:.3g}"))
+        about = f"Learned from {self.provenance['patients']} patients; 90 % of patients lie in the interval."
+        header = ("parameter", "typical", "90 % of patients", "unit")
+        parts = [table(about, header, rows)]
+        if effects:
+            parts.append(table("Effects, unconstrained scale", ("parameter", "covariate", "median", "90 %"), effects))
+        return section(f"Population: {type(self.model).__name__}", *parts)
+
+
+def load_population(path, *, own: Iterable[type] = ()) -> Population:
+    """Read a population that `Population.save` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+    own : iterable of classes
+        Model, noise or process classes defined outside twinprob.
+
+    Returns
+    -------
+    Population
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is truncated, holds no population, or uses a class that is not in `own`.
+    """
+    content = read_tree(Path(path), FORMAT, "population", "Population.save")
+    attrs = dict(content.attrs)
+    described, classes = json.loads(attrs.pop("population")), {f"{c.__module__}:{c.__qualname__}": c for c in own}
+    attrs.pop("format")
+    content.attrs = attrs
+    return Population(
+        decode(described["model"], classes),
+        {name: decode(value, classes) for name, value in described["observations"].items()},
+        tuple(Term(**term) for term in described["terms"]),
+        content,
+    )
+
+
+# ---- the unknowns a population describes ----------------------------------------------------------------------------
+
+
+def measured(model: AbstractModel, observations: Mapping[str, Observation]) -> dict[str, Observation]:
+    """Return how every output is measured that can be."""
+    declared = model.quantities(model.Output)
+    return {n: observations.get(n, q.noise) for n, q in declared.items() if observations.get(n, q.noise) is not None}
+
+
+def declared_sites(model: AbstractModel, observations: Mapping[str, Observation]) -> dict[str, dist.Distribution]:
+    """Return the declared prior of every unknown that a population describes, by sample site."""
+    knots = tuple((name, 1) for name in model.processes())
+    bare: Any = None
+    return constant_sites(Joint(model, bare, {}, measured(model, observations), FixedStep(), knots))
+
+
+def constant_sites(density: Joint) -> dict[str, dist.Distribution]:
+    """Return the prior of every unknown that is no path."""
+    return {name: prior for name, prior in density.sites().items() if not name.endswith("_innovations")}
+
+
+def with_priors(model: AbstractModel, observations: Mapping[str, Observation], priors: Mapping[str, dist.Distribution]):
+    """Return model and observations with priors replaced, given by sample site."""
+    processes, own, motions, how = model.processes(), {}, {}, {}
+    for name in model.unknowns():
+        site = f"{name}_start" if name in processes else name
+        if site in priors:
+            own[name] = priors[site]
+        if f"{name}_volatility" in priors:
+            motions[name] = dataclasses.replace(processes[name], sd=priors[f"{name}_volatility"])
+    for output, observation in observations.items():
+        sizes = {f: priors[f"{output}_{f}"] for f in observation.noise.unknowns() if f"{output}_{f}" in priors}
+        how[output] = observation.sized(sizes)
+    changed = dataclasses.replace(model, priors={**model.priors, **own}, motions={**model.motions, **motions})
+    return changed, how
+
+
+def moments(prior: dist.Distribution) -> tuple[float, float]:
+    """Return mean and standard deviation of a prior on its unconstrained scale."""
+    if isinstance(prior, dist.LogNormal | dist.Normal):
+        return float(prior.loc), float(prior.scale)
+    # A fixed key: the center of a prior is a fact about it, not chance.
+    draws = dist.biject_to(prior.support).inv(prior.sample(jax.random.key(0), (_DRAWS,)))
+    fine = draws[jnp.isfinite(draws)]
+    return float(jnp.mean(fine)), float(jnp.std(fine))
+
+
+def located(like: dist.Distribution, center, spread) -> dist.Distribution:
+    """Return the distribution that is normal on the unconstrained scale of another one."""
+    bijector = dist.biject_to(like.support)
+    if isinstance(bijector, ExpTransform):
+        return dist.LogNormal(center, spread)
+    if isinstance(bijector, IdentityTransform):
+        return dist.Normal(center, spread)
+    return dist.TransformedDistribution(dist.Normal(center, spread), bijector)
+
+
+def _motion(process) -> str:
+    if process is None:
+        return "no process"
+    static = {f.name: getattr(process, f.name) for f in dataclasses.fields(process) if f.metadata.get("static")}
+    return f"{type(process).__name__}({', '.join(f'{name}={value!r}' for name, value in static.items())})"

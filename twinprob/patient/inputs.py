@@ -1,0 +1,363 @@
+"""Everything done to the patient over time: infusions, boluses, feeds.
+
+An input is piecewise constant. A bolus is a short infusion of stated duration; intervals that overlap add.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import display
+from . import units
+from .course import Course, Frozen, require_plausible_rates
+
+__all__ = ["Course", "Inputs"]
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All inputs of one patient, by name.
+
+    Attributes
+    ----------
+    courses : mapping of str to Course
+        What is not named here is zero.
+
+    Examples
+    --------
+    >>> insulin = Inputs.infusions("insulin", [0, 60], [60, 120], [2.0, 3.0], "U/h")
+    >>> (insulin | Inputs.bolus("insulin", 30, 5.0, "U"))["insulin"].at(30)
+    302.0
+    """
+
+    courses: Mapping[str, Course] = field(default_factory=Frozen)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "courses", Frozen(self.courses))
+
+    @classmethod
+    def constant(cls, *, own: tuple[str, ...] = (), **rates: tuple[float, str]) -> Inputs:
+        """Give rates that always were and always will be.
+
+        Parameters
+        ----------
+        own : tuple of str
+            Names outside the vocabulary.
+        **rates : (float, str)
+            Rate and unit of each input, for example ``insulin=(3.0, "U/h")``.
+
+        Returns
+        -------
+        inputs : Inputs
+            From -inf to +inf.
+        """
+        parts = [cls.infusions(name, -np.inf, np.inf, rate, unit, own=own) for name, (rate, unit) in rates.items()]
+        return cls({name: course for part in parts for name, course in part.courses.items()})
+
+    @classmethod
+    def infusions(
+        cls,
+        variable: str,
+        starts: Any,
+        ends: Any,
+        rates: Any,
+        unit: str,
+        *,
+        bolus: Any = False,
+        own: tuple[str, ...] = (),
+    ) -> Inputs:
+        """Give one input as intervals of constant rate.
+
+        Parameters
+        ----------
+        variable : str
+            The input's name.
+        starts, ends : (change,) min
+            Numbers, or text such as "24 h". An infusion that is still running ends at ``inf``.
+        rates : (change,)
+            In `unit`.
+        unit : str
+            A rate, for example "U/h" or "ug/kg/min".
+        bolus : bool or (change,) bool
+            Whether an interval is a dose that ends by itself.
+        own : tuple of str
+            Names outside the vocabulary.
+
+        Returns
+        -------
+        inputs : Inputs
+            With this one input.
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown, the unit is no rate of the variable's dimension, an end is missing or not after
+            its start, or a rate is negative, not finite or implausible.
+        """
+        unit = _check_unit(variable, unit, own)
+        begins, stops = _times(variable, "start", starts, unit), _times(variable, "end", ends, unit)
+        amounts = np.array(rates, float, ndmin=1)
+        if not begins.size == stops.size == amounts.size:
+            raise ValueError(
+                f"{variable} needs as many starts as ends and rates, but has {begins.size}, {stops.size} and "
+                f"{amounts.size}."
+            )
+        for index in np.flatnonzero(~(stops > begins)):
+            raise ValueError(
+                f"{variable} interval {index} must end after it starts, but runs from {begins[index]:g} to "
+                f"{stops[index]:g} min."
+            )
+        for index in np.flatnonzero(~np.isfinite(amounts) | (amounts < 0)):
+            raise ValueError(f"{variable} interval {index} must have a finite rate of 0 or more.")
+        course = Course(begins, stops, amounts, unit, np.broadcast_to(np.asarray(bolus, bool), begins.shape))
+        if not units.per_weight(unit):
+            require_plausible_rates(variable, course)
+        return cls({variable: course})
+
+    @classmethod
+    def bolus(
+        cls,
+        variable: str,
+        time: Any,
+        amount: Any,
+        unit: str = "U",
+        *,
+        duration: float | str = 1.0,
+        own: tuple[str, ...] = (),
+    ) -> Inputs:
+        """Give doses, each as a short infusion of stated duration.
+
+        Parameters
+        ----------
+        variable : str
+            The input's name.
+        time : float, str or (change,) min
+            When each begins.
+        amount : float or (change,)
+            In `unit`.
+        unit : str
+            An amount, for example "U" or "g".
+        duration : float or str, min
+            How long each takes.
+        own : tuple of str
+            Names outside the vocabulary.
+
+        Returns
+        -------
+        inputs : Inputs
+            With this one input; its rate is amount / duration.
+
+        Raises
+        ------
+        ValueError
+            If `unit` is a rate, or as for `infusions`.
+        """
+        if isinstance(unit, str) and units.per_time(unit):
+            raise ValueError(
+                f"{variable}: a bolus is an amount, but {unit!r} is a rate; use Inputs.infusions with an end."
+            )
+        length = units.minutes(duration)
+        starts = _times(variable, "start", time, unit)
+        rates = np.array(amount, float, ndmin=1) / length
+        return cls.infusions(
+            variable, starts, starts + length, rates, f"{unit}/min" if unit else unit, bolus=True, own=own
+        )
+
+    def merge(self, other: Inputs, *, weight: float | None = None) -> Inputs:
+        """Join two timelines; what both name is added.
+
+        Parameters
+        ----------
+        other : Inputs
+            Its units are converted to this one's.
+        weight : float, optional
+            kg, where one side is per kilogram.
+
+        Returns
+        -------
+        inputs : Inputs
+            Every interval of both.
+
+        Raises
+        ------
+        ValueError
+            If units of the same input cannot be converted.
+        """
+        courses = dict(self.courses)
+        for name, course in other.courses.items():
+            if name in courses:
+                mine = courses[name]
+                parts = (mine, course.to(mine.unit, variable=name, weight=weight))
+                columns = (
+                    np.concatenate([getattr(part, key) for part in parts])
+                    for key in ("starts", "ends", "rates", "bolus")
+                )
+                starts, ends, rates, bolus = columns
+                course = Course(starts, ends, rates, mine.unit, bolus)
+            courses[name] = course
+        return Inputs(courses)
+
+    __or__ = merge
+
+    def __getitem__(self, name: str) -> Course:
+        return self.courses[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.courses
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The inputs' names."""
+        return tuple(self.courses)
+
+    def until(self, time: float | str) -> Inputs:
+        """Keep what was known at a time; see `Course.until`.
+
+        Parameters
+        ----------
+        time : float or str, min
+            When.
+
+        Returns
+        -------
+        inputs : Inputs
+            Inputs that had not begun are absent; what is known to be zero stays so.
+        """
+        return self._each(lambda course: course.until(time))
+
+    def between(self, begin: float | str, end: float | str) -> Inputs:
+        """Keep what happens between two times; see `Course.between`.
+
+        Parameters
+        ----------
+        begin, end : float or str, min
+            When.
+
+        Returns
+        -------
+        inputs : Inputs
+            Clipped. An input that was given earlier and not in this span is still named: it is known to be zero.
+        """
+        known = self.until(end).courses
+        return Inputs({name: course.after(begin) for name, course in known.items()})
+
+    def after(self, time: float | str) -> Inputs:
+        """Keep what happens from a time on; see `Course.after`.
+
+        Parameters
+        ----------
+        time : float or str, min
+            When.
+
+        Returns
+        -------
+        inputs : Inputs
+            Clipped.
+        """
+        return self._each(lambda course: course.after(time))
+
+    def then(self, plan: Inputs, at: float | str) -> Inputs:
+        """Follow this timeline until a time and a plan from there on.
+
+        Parameters
+        ----------
+        plan : Inputs
+            What the inputs it names do from `at` on; what it says about earlier times is not used.
+        at : float or str, min
+            Inputs that the plan does not name run on as they are: infusions continue, boluses stop.
+
+        Returns
+        -------
+        inputs : Inputs
+            Nothing of this timeline later than `at` is in it.
+        """
+        past = {name: course.stop(at) if name in plan else course.until(at) for name, course in self.courses.items()}
+        return Inputs(past).merge(Inputs({name: course.after(at) for name, course in plan.courses.items()}))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy table, the form `read_tidy` takes.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Columns start, end (min), variable, rate, unit, bolus.
+        """
+        import pandas as pd
+
+        columns = ["start", "end", "variable", "rate", "unit", "bolus"]
+        rows = [
+            row
+            for name, course in self.courses.items()
+            for row in zip(
+                course.starts,
+                course.ends,
+                [name] * course.starts.size,
+                course.rates,
+                [course.unit] * course.starts.size,
+                course.bolus,
+                strict=True,
+            )
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
+    def _each(self, cut: Any) -> Inputs:
+        cuts = {name: cut(course) for name, course in self.courses.items()}
+        return Inputs({n: cut for n, cut in cuts.items() if cut.starts.size or not self.courses[n].starts.size})
+
+    def _repr_html_(self) -> str:
+        return display.section(
+            "Inputs",
+            display.table("", ("input", "intervals", "highest rate", "unit", "from / min", "to / min"), self.rows()),
+        )
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """Summarize each input in one row.
+
+        Returns
+        -------
+        rows : list of tuples
+            Name, number of intervals, highest rate, unit, first start, last end (min).
+        """
+        return [
+            (
+                name,
+                course.starts.size,
+                float(course.rates.max(initial=0)),
+                course.unit,
+                float(course.starts.min(initial=np.inf)),
+                float(course.ends.max(initial=-np.inf)),
+            )
+            for name, course in self.courses.items()
+        ]
+
+
+def _check_unit(variable: str, unit: str, own: tuple[str, ...]) -> str:
+    units.known(variable, own=own, kind="input")
+    entry = units.VOCABULARY.get(variable)
+    like = entry.unit if entry and variable not in own else unit
+    unit = units.check(unit, like=like or "U/h", variable=variable)
+    level = entry is not None and variable not in own and not units.per_time(entry.unit)  # a setting such as PEEP
+    if not level and not units.per_time(unit):
+        raise ValueError(
+            f"{variable} needs a rate such as {like!r}, but {unit!r} is an amount; use Inputs.bolus with a duration."
+        )
+    return unit
+
+
+def _times(variable: str, what: str, times: Any, unit: str) -> np.ndarray:
+    found: list[Any] = [times] if np.ndim(times) == 0 else list(times)
+    missing = [time is None or (isinstance(time, float | np.floating) and math.isnan(time)) for time in found]
+    if any(missing) or not found:
+        remedy = "give its end, or inf if it is still running" if what == "end" else "give it"
+        raise ValueError(
+            f"{variable} interval {missing.index(True) if found else 0} in {unit} has no {what}: {remedy}."
+        )
+    return np.array([units.minutes(time) for time in found])

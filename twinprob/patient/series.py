@@ -1,0 +1,235 @@
+"""One measured variable and one fixed property, and the checks they pass at the door."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from . import units
+from .course import freeze
+from .inputs import Inputs
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One measured variable.
+
+    Attributes
+    ----------
+    times : (time,) min
+        Strictly increasing.
+    values : (time,)
+        Finite, in `unit`.
+    unit : str
+        As declared.
+    limits : (time,) int8
+        0 measured; -1 below, +1 above the detection limit that stands in `values`.
+    """
+
+    times: np.ndarray
+    values: np.ndarray
+    unit: str
+    limits: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
+
+    def __post_init__(self) -> None:
+        limits = self.limits if np.size(self.limits) else np.zeros(np.size(self.times), np.int8)
+        object.__setattr__(self, "times", freeze(self.times))
+        object.__setattr__(self, "values", freeze(self.values))
+        object.__setattr__(self, "limits", freeze(limits, np.int8))
+
+    def select(self, keep: np.ndarray) -> Series:
+        """Keep some of the measurements.
+
+        Parameters
+        ----------
+        keep : (time,) bool
+            Which.
+
+        Returns
+        -------
+        series : Series
+            The same unit.
+        """
+        return Series(self.times[keep], self.values[keep], self.unit, self.limits[keep])
+
+
+@dataclass(frozen=True)
+class Covariate:
+    """One fixed property of the patient.
+
+    Attributes
+    ----------
+    value : float or str
+        A number in `unit`, or a category.
+    unit : str or None
+        None for a category.
+    """
+
+    value: float | str
+    unit: str | None = None
+
+
+def check_series(name: str, given: Any, own: tuple[str, ...], reasons: dict[str, list[float]]) -> Series:
+    """Check one measured variable and leave out, with the reason, what is no measurement.
+
+    Parameters
+    ----------
+    name : str
+        The variable.
+    given : Series or tuple
+        ``(times, values, unit)`` or ``(times, values, unit, limits)``.
+    own : tuple of str
+        Names outside the vocabulary.
+    reasons : dict of str to list of float
+        Times of the rows left out, by reason; extended here.
+
+    Returns
+    -------
+    series : Series
+        May be empty.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, the unit is missing or wrong, times go backwards or repeat with another value, or a
+        value is implausible.
+    """
+    units.known(name, own=own, kind="observation")
+    if isinstance(given, Series):
+        given = (given.times, given.values, given.unit, given.limits)
+    if not isinstance(given, tuple | list) or len(given) not in (3, 4):
+        raise TypeError(f"Observation {name!r} must be (times, values, unit), but is {type(given).__name__}.")
+    times, values = (
+        _read_times(name, given[0]),
+        np.array([np.nan if value is None else value for value in np.atleast_1d(given[1])], float),
+    )
+    limits = np.array(given[3] if len(given) == 4 else np.zeros(times.size), np.int8)
+    if not times.size == values.size == limits.size:
+        raise ValueError(f"{name} needs as many times as values, but has {times.size} times and {values.size} values.")
+    entry = units.VOCABULARY.get(name)
+    unit = units.check(
+        given[2], like=entry.unit if entry and name not in own else (given[2] or "mmol/L"), variable=name
+    )
+
+    def drop(bad: np.ndarray, why: str) -> None:
+        nonlocal times, values, limits
+        if bad.any():
+            reasons.setdefault(f"{name}: {why}", []).extend(times[bad].tolist())
+            times, values, limits = times[~bad], values[~bad], limits[~bad]
+
+    drop(~np.isfinite(times), "no time")
+    drop(np.isnan(values), "not a number")
+    drop(np.isinf(values), "infinite")
+    _check_forward(name, times)
+    repeats = np.append(False, np.diff(times) == 0)
+    same = np.append(False, (np.diff(values) == 0) & (np.diff(limits) == 0))
+    for index in np.flatnonzero(repeats & ~same):
+        raise ValueError(
+            f"{name} has two different values at time {times[index]:g} min (row {index}). Keep one, or average them."
+        )
+    drop(repeats, "repeated row")
+    if name not in own:
+        units.require_plausible(name, values, unit)
+    return Series(times, values, unit, limits)
+
+
+def _read_times(name: str, times: Any) -> np.ndarray:
+    found = np.atleast_1d(np.asarray(times, dtype=object))
+    read = np.full(found.size, math.nan)
+    for index, time in enumerate(found):
+        if time is None or (isinstance(time, float | np.floating) and math.isnan(time)):
+            continue
+        try:
+            read[index] = units.minutes(time)
+        except (ValueError, TypeError):
+            # The text stays out of the message: dates identify patients.
+            raise ValueError(
+                f"{name} times[{index}] must be a number of minutes or text such as '24 h'; `read_tidy` reads dates."
+            ) from None
+    return read
+
+
+def _check_forward(name: str, times: np.ndarray) -> None:
+    for index in np.flatnonzero(np.diff(times) < 0) + 1:
+        raise ValueError(
+            f"{name} times must not go backwards, but times[{index}] = {times[index]:g} min follows "
+            f"times[{index - 1}] = {times[index - 1]:g} min. "
+            "Sort the rows by time if their order means nothing."
+        )
+
+
+def check_covariate(name: str, given: Any, own: tuple[str, ...]) -> Covariate:
+    """Check one fixed property.
+
+    Parameters
+    ----------
+    name : str
+        The property.
+    given : Covariate, tuple or category
+        ``(value, unit)`` or a category such as ``"male"``.
+    own : tuple of str
+        Names outside the vocabulary.
+
+    Returns
+    -------
+    covariate : Covariate
+        Checked.
+
+    Raises
+    ------
+    ValueError
+        If the name, the unit, the category or the size of the value is impossible.
+    """
+    units.known(name, own=own, kind="covariate")
+    if isinstance(given, Covariate):
+        given = (given.value, given.unit)
+    value, unit = given if isinstance(given, tuple | list) else (given, None)
+    entry = units.VOCABULARY.get(name)
+    if entry and name not in own and entry.levels:
+        if value not in entry.levels:
+            raise ValueError(f"Covariate {name!r} must be one of {', '.join(entry.levels)}, but is {value!r}.")
+        return Covariate(str(value), None)
+    if isinstance(value, str):
+        if name in own:
+            return Covariate(value, unit)
+        raise ValueError(f"Covariate {name!r} must be a number with a unit, but is text.")
+    unit = units.check(unit, like=entry.unit if entry and name not in own else (unit or "kg"), variable=name)
+    if not math.isfinite(value):
+        raise ValueError(f"Covariate {name!r} must be finite; leave it out if it is not known.")
+    if name not in own:
+        units.require_plausible(name, np.array([float(value)]), unit)
+    return Covariate(float(value), unit)
+
+
+def check_plateau(series: Mapping[str, Series], inputs: Inputs) -> None:
+    """Refuse a plateau below the PEEP it was measured at: no breath ends an inspiration below where it began."""
+    if "plateau_pressure" not in series or "peep" not in inputs:
+        return
+    plateau, peep = series["plateau_pressure"], inputs["peep"]
+    set_to = units.convert(peep.at(plateau.times), peep.unit, plateau.unit, variable="peep")
+    for i in np.flatnonzero((plateau.values < set_to) & (plateau.limits == 0))[:1]:
+        raise ValueError(
+            f"plateau_pressure[{i}] = {plateau.values[i]:g} {plateau.unit} at {plateau.times[i]:g} min is below the "
+            f"PEEP of {set_to[i]:g} set then: check both, or leave this plateau out."
+        )
+
+
+def check_pulse(series: Mapping[str, Series], own: tuple[str, ...]) -> None:
+    """Refuse a systolic pressure that is not above the diastolic one of the same time."""
+    names = ("systolic_pressure", "diastolic_pressure")
+    if any(name not in series or name in own for name in names):
+        return
+    high, low = (series[name] for name in names)
+    _, first, second = np.intersect1d(high.times, low.times, return_indices=True)
+    lowest = units.convert(low.values[second], low.unit, high.unit, variable=names[1])
+    wrong = (high.values[first] <= lowest) & (high.limits[first] == 0) & (low.limits[second] == 0)
+    for i in np.flatnonzero(wrong)[:1]:
+        raise ValueError(
+            f"systolic_pressure[{first[i]}] = {high.values[first[i]]:g} {high.unit} at {high.times[first[i]]:g} min is "
+            f"not above diastolic_pressure[{second[i]}] = {lowest[i]:g} {high.unit}: check whether the two were "
+            "exchanged, or leave both out."
+        )

@@ -1,0 +1,8 @@
+"""For people to look at: tables, pictures, pages.
+
+Imported lazily, since it pulls in matplotlib and jinja2.
+"""
+
+from . import export, plots, report
+
+__all__ = ["export", "plots", "report"]

@@ -1,0 +1,346 @@
+"""Rolling-origin evaluation: at every measurement forecast the next from the past only, beside simple baselines."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+import pandas as pd
+
+from ..display import section, table
+from ..dynamics.precision import in_double_precision
+from ..forecasting.forecast import forecast
+from ..inference.fit import Personal, fit
+from ..inference.joint import joint
+from ..inference.methods.filter import Filter
+from ..inference.methods.sampled import AbstractMethod
+from ..inference.twin import Twin
+from ..inference.update import update
+from ..modeling.model import AbstractModel
+from ..modeling.observation import Observation
+from ..patient.inputs import Inputs
+from ..patient.record import Record
+from ..patient.units import convert, minutes
+from .score import Scores, of_draws, summarize
+
+HORIZONS = ((0.4, 1.5), (1.5, 2.5))
+FORECASTERS = ("twin", "persistence", "linear trend", "other patients", "prior")
+_PRIOR_DRAWS = 500
+_REFITS = 20
+_KEYS = ("forecaster", "variable", "horizon")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Forecasts of a model and of baselines for the same pairs of origin and measurement.
+
+    Attributes
+    ----------
+    scores : Scores
+        Its `pairs` hold patient, forecaster, variable, unit, horizon, origin and time (min), hours_ahead, last (the
+        value known
+        at the origin) and value.
+    origins : pandas.DataFrame
+        One row per patient and origin: method, khat, failed_solves (share of the draws) and failed (no twin could be
+        fitted).
+    """
+
+    scores: Scores
+    origins: pd.DataFrame
+
+    def per_patient(self, *, ci_prob: float = 0.9) -> pd.DataFrame:
+        """Return every patient's figures, by forecaster, variable, horizon and patient; columns as `Scores.summary`."""
+        judged = self.scores.table(ci_prob=ci_prob)
+        return summarize(judged[judged["horizon"] != ""], (*_KEYS, "patient"))
+
+    def summary(self, *, ci_prob: float = 0.9) -> pd.DataFrame:
+        """Return means over patients of the patients' figures, so that a long stay counts no more than a short one.
+
+        Parameters
+        ----------
+        ci_prob : float
+            Probability inside the interval.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            One row per forecaster, variable and horizon: patients, pairs, coverage, width, interval_score, crps, bias,
+            mean_absolute_error, median_absolute_percentage_error, lowest_coverage (among patients with at least 20
+            pairs).
+        """
+        each = self.per_patient(ci_prob=ci_prob)
+        grouped = each.groupby(list(_KEYS), sort=False)
+        found = grouped.mean(numeric_only=True)
+        found["pairs"] = grouped["pairs"].sum()
+        found.insert(0, "patients", grouped.size())
+        many = each[each["pairs"] >= 20].groupby(list(_KEYS), sort=False)
+        return found.assign(lowest_coverage=many["coverage"].min()).reset_index()
+
+    def pooled(self, *, ci_prob: float = 0.9) -> pd.DataFrame:
+        """Return means over all pairs of all patients; columns as `Scores.summary`."""
+        judged = self.scores.table(ci_prob=ci_prob)
+        return summarize(judged[judged["horizon"] != ""], _KEYS)
+
+    def _repr_html_(self) -> str:
+        frame = self.summary()
+        rows = [tuple(row) for row in frame.itertuples(index=False)]
+        return section("Evaluation", table("Means over patients of the patients' figures.", tuple(frame.columns), rows))
+
+
+@in_double_precision
+def evaluate(
+    model: AbstractModel | Sequence[AbstractModel],
+    records: Record | Sequence[Record] | Mapping[str, Record],
+    *,
+    key,
+    horizon: float | str = "2.5 h",
+    first: float | str | Sequence[float | str] = "0 h",
+    following: int | None = None,
+    horizons: Sequence[tuple[float, float]] = HORIZONS,
+    method: AbstractMethod | None = None,
+    rolling: Filter | None = None,
+    observations: Mapping[str, Observation] | None = None,
+    population: Personal | Sequence[Personal | None] | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Evaluation:
+    """Forecast from every measurement of every patient, and compare with what came and with simple forecasters.
+
+    At each origin the twin is fitted to ``record.until(origin)``. Treatments within the forecast window are taken as
+    they were
+    really recorded; nothing else from after the origin is used, and nothing at all from after the window.
+
+    Parameters
+    ----------
+    model : AbstractModel, or one per record
+        One per record where, for example, priors were learned on the other patients.
+    records : Record, or a sequence or mapping of them
+        A mapping names the patients.
+    key : jax PRNG key
+    horizon : float or str, min
+        How far ahead measurements are forecast.
+    first : float or str, or one per record, min
+        Origins before this time after the record's start are left out.
+    following : int, optional
+        Forecast only so many next measurements of each variable, for example 1; all within the horizon by default.
+    horizons : sequence of (float, float)
+        Classes of hours ahead, lower bound included, in which figures are reported.
+    method : Laplace or NUTS, optional
+        As for `fit`.
+    rolling : Filter, optional
+        Fit at a patient's first origin only and roll on with `update`: a long stay then costs no more per origin than a
+        short
+        one. By default the twin is fitted anew at every origin.
+    observations : mapping of str to Observation, optional
+        How outputs are measured, where not as the model declares.
+    population : Population, or one per record, optional
+        What other patients taught, in place of the model's declared priors; one per record where each was learned
+        without that record's patient.
+    progress : function of (stage, fraction), optional
+        Called at every origin.
+
+    Returns
+    -------
+    Evaluation
+        Forecasters: "twin"; "persistence", the last value; "linear trend", through the last two; "other patients", the
+        last
+        value moved as values of the other patients moved within the same horizon class, each patient weighted equally;
+        "prior", the model's prior with the patient's treatments and no measurement.
+
+    Raises
+    ------
+    ValueError
+        If there is no pair to forecast, neither one model (`first`, `population`) nor one per record, or a population
+        was learned for another model.
+    """
+    patients = _named(records)
+    models = _one_each("model", [model] if isinstance(model, AbstractModel) else model, patients)
+    begins = [
+        minutes(t) for t in _one_each("first", [first] if isinstance(first, str | float | int) else first, patients)
+    ]
+    taught = _one_each("population", population if isinstance(population, Sequence) else [population], patients)
+    frames, origins, twin_members, prior_members = [], [], [], []
+    report = progress or (lambda stage, fraction: None)
+    for number, ((name, record), one) in enumerate(zip(patients.items(), models, strict=True)):
+        pairs = _pairs(one, record, minutes(horizon), begins[number], following, horizons)
+        if pairs.empty:
+            continue
+        how: Mapping[str, Observation] | None = observations
+        if taught[number] is not None:
+            one, how = taught[number].personalize(one, record, observations)
+        fit_key, prior_key = jax.random.split(jax.random.fold_in(key, number))
+        members, figures = _twin_members(
+            one, record, pairs, (method, rolling, how), fit_key, report, (number, len(patients))
+        )
+        frames.append(pairs.assign(patient=name))
+        origins.append(figures.assign(patient=name))
+        twin_members += members
+        prior_members += _prior_members(one, record, pairs, how, prior_key)
+    if not frames:
+        raise ValueError(
+            "No measurement follows another within the horizon: lengthen `horizon`, or move `first` forward."
+        )
+    every = pd.concat(frames, ignore_index=True)
+    return Evaluation(_with_baselines(every, twin_members, prior_members), pd.concat(origins, ignore_index=True))
+
+
+def _named(records) -> dict[Any, Record]:
+    if isinstance(records, Record):
+        return {0: records}
+    return dict(records) if isinstance(records, Mapping) else dict(enumerate(records))
+
+
+def _one_each(what: str, given_, patients) -> list[Any]:
+    found = list(given_)
+    if len(found) not in (1, len(patients)):
+        raise ValueError(
+            f"Argument `{what}` must be one, or one per record, but there are {len(found)} for {len(patients)} records."
+        )
+    return found * len(patients) if len(found) == 1 else found
+
+
+def _pairs(
+    model: AbstractModel, record: Record, horizon: float, first: float, following: int | None, horizons
+) -> pd.DataFrame:
+    """Return every pair of origin and later measurement, sorted by origin, in the model's units."""
+    outputs = model.quantities(model.Output)
+    known = {name: series for name, series in record.observations.items() if name in outputs}
+    origins = np.unique(np.concatenate([series.times for series in known.values()])) if known else np.zeros(0)
+    rows = []
+    for origin in origins[origins >= record.start + first]:
+        for name, series in known.items():
+            unit = outputs[name].unit
+            values = np.asarray(convert(series.values, series.unit, unit, variable=name), float)
+            now = int(np.searchsorted(series.times, origin, side="right"))
+            last = values[now - 1] if now else np.nan
+            slope = (
+                (values[now - 1] - values[now - 2]) / (series.times[now - 1] - series.times[now - 2])
+                if now > 1
+                else 0.0
+            )
+            until = int(np.searchsorted(series.times, origin + horizon, side="right"))
+            for i in range(now, until if following is None else min(until, now + following)):
+                if series.limits[i] == 0:
+                    trend = values[now - 1] + slope * (series.times[i] - series.times[now - 1]) if now else np.nan
+                    rows.append((name, unit, origin, series.times[i], last, trend, values[i]))
+    pairs = pd.DataFrame(rows, columns=["variable", "unit", "origin", "time", "last", "trend", "value"])
+    ahead = (pairs["time"] - pairs["origin"]).to_numpy(float) / 60.0
+    label = np.full(len(pairs), "", object)
+    for low, high in horizons:
+        label[(ahead >= low) & (ahead < high)] = f"{low:g}–{high:g} h"
+    return pairs.assign(hours_ahead=ahead, horizon=label)
+
+
+# ---- the twin --------------------------------------------------------------------------------------------------------
+
+
+def _twins(model: AbstractModel, record: Record, origins, how, key) -> Iterator[tuple[Twin | None, Any]]:
+    """Return the twin at each origin, or None where it could not be fitted, with the key of its forecast."""
+    method, rolling, observations = how
+    twin: Twin | None = None
+    for number, origin in enumerate(origins):
+        fit_key, ahead_key = jax.random.split(jax.random.fold_in(key, number))
+        try:
+            if rolling is None and number % _REFITS == _REFITS - 1:
+                jax.clear_caches()  # programs of ever longer records would exhaust the process's memory maps
+            if rolling is None or twin is None:
+                twin = fit(model, record.until(origin), key=fit_key, method=method, observations=observations)
+            else:
+                twin = update(twin, record.between(twin.now, origin), key=fit_key, method=rolling)
+        except RuntimeError:
+            twin = None
+        yield twin, ahead_key
+
+
+def _twin_members(
+    model, record: Record, pairs: pd.DataFrame, how, key, report, place
+) -> tuple[list[np.ndarray], pd.DataFrame]:
+    """Return the draws for each pair, and one row of figures per origin."""
+    members: list[np.ndarray] = [np.full(1, np.nan)] * len(pairs)
+    figures = []
+    origins = np.unique(pairs["origin"])
+    for done, (origin, (twin, ahead_key)) in enumerate(
+        zip(origins, _twins(model, record, origins, how, key), strict=True)
+    ):
+        report("forecast", (place[0] + done / len(origins)) / place[1])
+        if twin is None:
+            figures.append((origin, "", np.nan, np.nan, True))
+            continue
+        rows = np.flatnonzero(pairs["origin"] == origin)
+        times = np.unique(pairs["time"].to_numpy()[rows])
+        ahead = forecast(twin, key=ahead_key, times=times, inputs=given(model, record, times[-1]))
+        for row in rows:
+            draws = ahead.tree["predictions"][pairs["variable"].iloc[row]]
+            members[row] = draws.values[..., np.searchsorted(times, pairs["time"].iloc[row])].ravel()
+        told = twin.provenance
+        khat = np.nan if told["method"] == "Filter" else told["khat"]
+        figures.append((origin, told["method"], khat, ahead.solves_failed / twin.draws, False))
+    return members, pd.DataFrame(figures, columns=["origin", "method", "khat", "failed_solves", "failed"])
+
+
+def given(model: AbstractModel, record: Record, until: float) -> Inputs:
+    """Return the inputs of the model that were really given up to a time (min); infusions running then run on."""
+    declared = model.quantities(model.Input)
+    courses = record.inputs.until(until).courses
+    return Inputs({name: course for name, course in courses.items() if name in declared})
+
+
+# ---- baselines -------------------------------------------------------------------------------------------------------
+
+
+def _prior_members(model: AbstractModel, record: Record, pairs: pd.DataFrame, observations, key) -> list[np.ndarray]:
+    """Draw measurements at all times from the prior; what is done after a time cannot move the outputs before it."""
+    density = joint(model, record, observations=observations)
+    draws = {name: np.asarray(values) for name, values in _prior_measurements(density, key).items()}
+    place = [
+        np.searchsorted(record.observations[v].times, t) for v, t in zip(pairs["variable"], pairs["time"], strict=True)
+    ]
+    return [draws[variable][:, i] for variable, i in zip(pairs["variable"], place, strict=True)]
+
+
+@eqx.filter_jit
+def _prior_measurements(density, key):
+    def one(key):
+        position_key, *keys = jax.random.split(key, 1 + len(density.data))
+        values = density.constrain(density.draw_prior(position_key))
+        means, solved = density.means(values)
+        solved &= density.within_reach({name: means[name] for name in density.data})
+        measured = density.measured(means, values)
+        return {
+            name: jax.numpy.where(solved, noisy.sample(k), np.nan)
+            for (name, noisy), k in zip(measured.items(), keys, strict=True)
+        }
+
+    return jax.lax.map(one, jax.random.split(key, _PRIOR_DRAWS), batch_size=100)
+
+
+def _with_baselines(pairs: pd.DataFrame, twin_members, prior_members) -> Scores:
+    """Join the forecasts of all forecasters for the same pairs."""
+    others = [_moved_like_others(pairs, row) for row in range(len(pairs))]
+    none = [None] * len(pairs)
+    parts: dict[str, tuple[list[np.ndarray], Sequence[np.ndarray | None]]] = {
+        "twin": (twin_members, none),
+        "persistence": ([np.array([x]) for x in pairs["last"]], none),
+        "linear trend": ([np.array([x]) for x in pairs["trend"]], none),
+        "other patients": ([members for members, _ in others], [weights for _, weights in others]),
+        "prior": (prior_members, none),
+    }
+    frame = pd.concat([pairs.assign(forecaster=name) for name in parts], ignore_index=True).drop(columns="trend")
+    members = [m for found, _ in parts.values() for m in found]
+    weights = [w for _, found in parts.values() for w in found]
+    columns = {str(name): frame[name].to_numpy() for name in frame.columns if name != "value"}
+    return of_draws(frame["value"].to_numpy(), members, weights=weights, **columns)
+
+
+def _moved_like_others(pairs: pd.DataFrame, row: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Move the last value as the other patients' moved: by a factor where all are positive, else by a difference."""
+    mine = pairs.iloc[row]
+    alike = pairs[(pairs["variable"] == mine["variable"]) & pairs["last"].notna()]
+    others = alike[(alike["horizon"] == mine["horizon"]) & (alike["patient"] != mine["patient"])]
+    if others.empty or not mine["horizon"]:
+        return np.full(1, np.nan), None
+    last, value = others["last"].to_numpy(), others["value"].to_numpy()
+    positive = bool((alike[["last", "value"]] > 0).all(axis=None))
+    members = mine["last"] * value / last if positive else mine["last"] + value - last
+    return members, 1.0 / others.groupby("patient")["value"].transform("size").to_numpy()
