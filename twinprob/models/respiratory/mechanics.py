@@ -342,7 +342,7 @@ class SingleCompartment(AbstractModel):
 
     V counts from the record's origin, P_0 is the pressure there without flow: set PEEP and intrinsic PEEP together.
     Elastance drifts between breaths, resistance too with `vary(resistance=...)`. Muscle pressure is not in it, so that
-    an effort biases both; `twinprob.methods.breaths` lets the patient pull. The noise of neighboring samples is taken
+    an effort biases both; `twinprob.breaths` lets the patient pull. The noise of neighboring samples is taken
     as independent, which it is not; intervals that allow for that come from there too, breath by breath.
 
     Mead's equation of motion, from memory.
