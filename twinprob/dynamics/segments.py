@@ -9,7 +9,7 @@ import numpy as np
 
 from ..patient.inputs import Inputs
 from ..patient.record import Series
-from ..patient.units import convert
+from ..patient.units import VOCABULARY, convert
 
 _SAME_TIME = 1e-9
 _SUBSTEPS = (2, 4, 6, 12, 24)
@@ -96,6 +96,7 @@ def build(
         if drives
         else np.zeros((len(begins), 0))
     )
+    _require_known(drives, begins, ends, level)
     slope = (
         np.stack([_slope(d, middle) for d in drives.values()], axis=-1) * unit if drives else np.zeros((len(begins), 0))
     )
@@ -105,6 +106,7 @@ def build(
         else np.zeros((len(begins), 0), np.int32)
     )
     before = np.asarray([_before(d, start) for d in drives.values()])
+    before = np.where(np.isnan(before), level[0], before)  # a setting first charted at the start
     pad = bucket(len(begins), 16) - len(begins)
     segments = Segments(
         start=np.pad(begins, (0, pad), mode="edge") / unit,
@@ -152,10 +154,32 @@ def drives(model, inputs: Inputs, measured: Mapping[str, Series], *, weight: flo
             times, values = inputs[name].steps()
             times, values = np.append(-np.inf, times), np.append(inputs[name].at(-np.inf), values)
             values = convert(values, inputs[name].unit, declared.unit, variable=name, weight=weight)
-            collected[name] = (times, np.asarray(values, float), False)
+            absent = np.nan if declared.default is None else declared.default
+            collected[name] = (times, np.where(np.isnan(values), absent, values), False)
         else:
-            collected[name] = (np.full(1, -np.inf), np.full(1, float(declared.default)), False)
+            collected[name] = (np.full(1, -np.inf), np.full(1, _absent(name, declared)), False)
     return collected
+
+
+def _absent(name: str, declared) -> float:
+    """Return an input's value where the record does not name it: a setting without a default is unknown."""
+    if declared.default is not None:
+        return float(declared.default)
+    return np.nan if name in VOCABULARY and VOCABULARY[name].setting else 0.0
+
+
+def _require_known(drives: Mapping[str, Drive], begins: np.ndarray, ends: np.ndarray, level: np.ndarray) -> None:
+    for place, name in enumerate(drives):
+        unknown = np.flatnonzero(np.isnan(level[:, place]))
+        if unknown.size:
+            first, last = begins[unknown[0]], ends[unknown[-1]]
+            never = np.isnan(drives[name][1]).all()
+            raise ValueError(
+                f"Setting `{name}` is unknown from {first:g} to {last:g} min"
+                f"{', it was never charted' if never else ''}: an uncharted setting is not zero. Give it "
+                f"(`Inputs.settings`), begin later (`record.since`), or say what to assume, e.g. "
+                f"`record.assuming({name}={'(value, unit)' if never else repr('first')})`."
+            )
 
 
 def _value(drive, begins, middle):

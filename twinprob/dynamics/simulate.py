@@ -1,6 +1,7 @@
 """Integrate a model over a patient's segments. The only file that integrates."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from jaxtyping import Array, Float
 
 from ..modeling.model import pack
 from ..patient.inputs import Inputs
+from ..patient.record_checks import begun
 from .segments import Segments, build, drives
 
 _IMPOSSIBLE = 1e30
@@ -258,7 +260,8 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
     measured : mapping of str to Series, optional
         Measured inputs of models that declare them.
     start : float, min, optional
-        Time of the initial state; the first report time by default.
+        Time of the initial state. By default the first report time, or the first dose or infusion where that is
+        earlier, so that what was given before is felt.
     integrator : AbstractIntegrator, optional
         `FixedStep()` by default.
 
@@ -269,7 +272,7 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
     Raises
     ------
     ValueError
-        If `times` is not strictly increasing and finite, or begins before `start`.
+        If `times` is not strictly increasing and finite, or begins before `start`, or a setting is unknown.
 
     Notes
     -----
@@ -277,7 +280,7 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
     is estimated from a second solve with half as many steps; that of an adaptive solve is its own tolerance.
     """
     times = check_times(times, start)
-    start = float(times[0]) if start is None else float(start)
+    start = min(float(times[0]), *begun(inputs), math.inf) if start is None else float(start)
     known = dataclasses.replace(model, unknown=(), priors={})
     segments, index = build(known, drives(known, inputs, measured or {}), start, float(times[-1]), times)
     integrator = FixedStep() if integrator is None else integrator

@@ -49,7 +49,7 @@ def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, k
         "tried": sampled.tried,
         "rejected": sampled.rejected,
         "population": population,
-        "notes": [*notes, *sampled.notes],
+        "notes": [*notes, *record.notes, *sampled.notes],
         **figures,
     }
     attrs = {"title": f"twinprob: {type(model).__name__}", "inference_library": "twinprob", "provenance": provenance}

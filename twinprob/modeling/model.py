@@ -29,13 +29,13 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
-    """The declaration of one state, input or output: unit, meaning, noise, and an input's value where none is given."""
+    """The declaration of one state, input or output: unit, meaning, noise, and what an input is where none is given."""
 
     unit: str
     about: str
     noise: Any
     measured: bool
-    default: float
+    default: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ def parameter(prior: Prior, *, unit: str, source: str, value=None, about: str = 
     return eqx.field(default=value, metadata={"parameter": declaration})
 
 
-def quantity(unit: str, about: str = "", *, noise=None, measured: bool = False, default: float = 0.0) -> Any:
+def quantity(unit: str, about: str = "", *, noise=None, measured: bool = False, default: float | None = None) -> Any:
     """Declare a state, input or output with its unit.
 
     Parameters
@@ -83,8 +83,10 @@ def quantity(unit: str, about: str = "", *, noise=None, measured: bool = False, 
         How an output is measured where the caller says nothing else.
     measured : bool
         Whether an input is a measured signal, which runs linearly between its samples.
-    default : float
-        The value of an input that a record does not name: 0 for what is given to a patient, but room air is 0.21.
+    default : float, optional
+        What the equations take where a setting was never charted and they can do without it (a model's word for "not
+        used"). Without it an uncharted setting is unknown and the model cannot be simulated there; what is given to
+        the patient is 0 where nothing was charted.
     """
     return dataclasses.field(metadata={"quantity": Quantity(unit, about, noise, measured, default)})
 

@@ -16,6 +16,7 @@ from ..inference.fit import Personal, fit
 from ..inference.joint import joint
 from ..inference.methods.filter import Filter
 from ..inference.methods.sampled import AbstractMethod
+from ..inference.simulable import simulable
 from ..inference.twin import Twin
 from ..inference.update import update
 from ..modeling.model import AbstractModel
@@ -291,6 +292,7 @@ def given(model: AbstractModel, record: Record, until: float) -> Inputs:
 
 def _prior_members(model: AbstractModel, record: Record, pairs: pd.DataFrame, observations, key) -> list[np.ndarray]:
     """Draw measurements at all times from the prior; what is done after a time cannot move the outputs before it."""
+    record = simulable(model, record)
     density = joint(model, record, observations=observations)
     draws = {name: np.asarray(values) for name, values in _prior_measurements(density, key).items()}
     place = [
