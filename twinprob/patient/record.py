@@ -162,7 +162,6 @@ class Record:
         inputs : Inputs, optional
             What is already running.
         time : float or str, min
-            When this is known.
         own : tuple of str
             Names outside the vocabulary.
 
