@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from ..modeling.model import pack
 from ..patient.inputs import Inputs
+from .programs import compiled
 from .segments import Segments, build, drives
 
 _IMPOSSIBLE = 1e30
@@ -285,7 +286,7 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
     return Trajectory(output, state, solved, error)
 
 
-@eqx.filter_jit
+@compiled
 def _simulate(model, segments, index, integrator):
     def solve(integrator, model):
         model, possible = _possible(model)

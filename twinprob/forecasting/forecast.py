@@ -13,6 +13,7 @@ import xarray as xr
 
 from ..display import section, table
 from ..dynamics.precision import in_double_precision
+from ..dynamics.programs import compiled
 from ..dynamics.segments import bucket, build, drives, knots
 from ..inference.joint import Joint
 from ..inference.twin import Twin
@@ -239,7 +240,7 @@ def _from_last_knots(twin: Twin, posterior, segments, flat, stop: float):
     return eqx.tree_at(lambda s: s.knot, segments, np.maximum(shifted, 0)), tuple(counts)
 
 
-@eqx.filter_jit
+@compiled
 def _ahead(ahead: Joint, draws, first, index, keys):
     """Carry every draw from its last state through the future segments."""
     model, processes = ahead.model, ahead.model.processes()

@@ -11,6 +11,7 @@ import numpy as np
 import numpyro.distributions as dist
 import xarray as xr
 
+from ..dynamics.programs import compiled
 from ..dynamics.segments import bucket, knots, minutes_per_unit
 from ..dynamics.simulate import FixedStep
 from ..labels import Labelled, dataset, tree
@@ -77,7 +78,7 @@ def _describe(density: Joint, positions, index, key, shape):
     return jax.tree.map(lambda *x: np.concatenate(x)[:count].reshape(*shape, *x[0].shape[1:]), *parts)
 
 
-@eqx.filter_jit
+@compiled
 def _described(density: Joint, positions, index, keys):
 
     def one(position, key):
@@ -276,7 +277,7 @@ def _integration_error(density: Joint, positions) -> float:
     return float(_largest_shift(density, finer, few))
 
 
-@eqx.filter_jit
+@compiled
 def _largest_shift(density, finer, positions):
     def one(position):
         values = density.constrain(position)

@@ -9,6 +9,7 @@ import numpyro.distributions as dist
 from jax import lax
 from jax.scipy.special import logsumexp
 
+from ...dynamics.programs import compiled
 from ...dynamics.segments import minutes_per_unit
 from ...dynamics.simulate import Layout, flow, outputs_move
 from ...modeling.model import AbstractModel
@@ -118,7 +119,7 @@ def constrained(model, observations, values) -> dict[str, Any]:
     return {name: dist.biject_to(support)(values[:, i]) for i, (name, support) in enumerate(supports.items())}
 
 
-@eqx.filter_jit
+@compiled
 def advance(model, observations, integrator, settings: Filter, layout: Layout, rows: Rows, count, cloud, heard, key):
     """Carry a cloud over the first `count` rows; `cloud` is (values, log weights)."""
 
@@ -145,7 +146,7 @@ def advance(model, observations, integrator, settings: Filter, layout: Layout, r
     return (values, weights), heard
 
 
-@eqx.filter_jit
+@compiled
 def draw(model, observations, cloud, count: int, key):
     """Draw particles by their weights, with the cloud's mean and covariance: constrained parameters, and states."""
     values, weights = cloud

@@ -12,6 +12,7 @@ import numpy as np
 from jax.scipy.special import gammaln, logsumexp
 from jaxtyping import Array
 
+from ...dynamics.programs import compiled
 from ..joint import Joint
 from .importance import densities_at, smooth, systematic
 from .laplace import Approximation, Laplace, approximate
@@ -64,7 +65,6 @@ class SMC(AbstractMethod):
 
     def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:  # noqa: D102
         report = progress or (lambda stage, fraction: None)
-        joint = joint.traced()
         search_key, begin_key, run_key = jax.random.split(key, 3)
         found = approximate(
             joint, Laplace(starts=self.starts), key=search_key, progress=lambda stage, done: report(stage, 0.2 * done)
@@ -195,7 +195,7 @@ class _Beginning(eqx.Module):
         return jnp.maximum(density, _IMPOSSIBLE)
 
 
-@eqx.filter_jit
+@compiled
 def _prior_draws(joint, count: int, key):
     return jax.vmap(joint.draw_prior)(jax.random.split(key, count))
 
@@ -274,7 +274,7 @@ def _temper(settings: SMC, begin: _Beginning, begin_key, key) -> _Ended:
     )
 
 
-@eqx.filter_jit
+@compiled
 def _stage(settings: SMC, begin: _Beginning, state, step_size, key):
     from blackjax.mcmc import hmc
     from blackjax.smc import adaptive_tempered, extend_params, resampling
