@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from functools import wraps
 from pathlib import Path
 from threading import Lock, RLock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 import numpy as np
@@ -23,11 +23,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _held: OrderedDict[Hashable, Any] = OrderedDict()
 _lock = RLock()
-_alone = Lock()
+_turn = Lock()
 _process = {"used": False, "forked": False}
 
 
-def compiled(function: F | None = None, *, alone: bool = False) -> Any:
+def compiled(function: F) -> F:
     """Compile a function of arrays, numbers and settings once for each form of its arguments.
 
     Arrays, keys and floats are data: other values need no new program. Everything else (integers, text, functions, the
@@ -36,9 +36,6 @@ def compiled(function: F | None = None, *, alone: bool = False) -> Any:
     Parameters
     ----------
     function : function of pytrees, at the top of a module
-    alone : bool
-        Whether only one thread at a time may run it: two threads in LAPACK calls of compiled code wait for each other
-        forever on a CPU.
 
     Returns
     -------
@@ -49,8 +46,6 @@ def compiled(function: F | None = None, *, alone: bool = False) -> Any:
     At most `HELD` programs are held, fewer where the process runs short of memory maps (a program takes hundreds of the
     65 530 that Linux grants): the least recently used goes. One that another thread runs lives until that run ends.
     """
-    if function is None:
-        return lambda function: compiled(function, alone=alone)
     making = Lock()
 
     @wraps(function)
@@ -68,12 +63,9 @@ def compiled(function: F | None = None, *, alone: bool = False) -> Any:
         if program is None:
             with making:  # threads that come meanwhile need not compile the same again
                 program = _found(form) or _made(form, function, structure, fixed, numbers)
-        if not alone:
-            return program(*numbers)
-        with _alone:
-            return jax.block_until_ready(program(*numbers))
+        return program(*numbers)
 
-    return call
+    return cast(F, call)
 
 
 def held() -> tuple[str, ...]:
@@ -136,11 +128,24 @@ def _made(form: Hashable, function, structure, fixed, numbers) -> Any:
 
     run.__name__ = run.__qualname__ = function.__name__
     _make_room(HELD - 1)
-    program = jax.jit(run).lower(*numbers).compile()
+    lowered = jax.jit(run).lower(*numbers)
+    program: Any = lowered.compile()
+    if "lapack" in lowered.as_text():
+        program = _one_at_a_time(program)
     with _lock:
         _held[form] = program
     _make_room(HELD)
     return program
+
+
+def _one_at_a_time(program):
+    """Let threads take turns: two in LAPACK calls of compiled code wait for each other forever on a CPU."""
+
+    def call(*numbers):
+        with _turn:
+            return jax.block_until_ready(program(*numbers))
+
+    return call
 
 
 # ---- how many ------------------------------------------------------------------------------------------------------

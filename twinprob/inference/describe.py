@@ -12,11 +12,12 @@ import numpyro.distributions as dist
 import xarray as xr
 
 from ..dynamics.programs import compiled
-from ..dynamics.segments import bucket, knots, minutes_per_unit
+from ..dynamics.segments import knots, minutes_per_unit
 from ..dynamics.simulate import FixedStep
 from ..labels import Labelled, dataset, tree
 from ..patient.record import Record
-from .joint import Joint, joint
+from .data import to_length
+from .joint import Joint, with_borders
 from .methods.pool import patient_of
 from .methods.sampled import Sampled
 from .twin import Twin
@@ -31,7 +32,7 @@ def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, k
     """Return the twin that holds what a method sampled; `key` is that of the whole fit."""
     _, describe_key = jax.random.split(key)
     integrator, model = density.integrator, density.model
-    shown = joint(model, record, observations=observations, integrator=integrator, times=_grid(record))
+    shown = with_borders(density, record, _grid(record))
     describe_keys = jax.random.split(describe_key, 3)
     patient = patient_of(density)  # the method's own program, where it has one, draws from the prior too
     positions = jnp.asarray(patient.program.prior_draws(patient.numbers, describe_keys[1], _PRIOR_DRAWS))
@@ -110,8 +111,8 @@ def _groups(
     shape = sampled.positions.shape[:2]
     borders = _borders(density, record)
     keep = np.unique(np.linspace(0, len(borders) - 1, _TRAJECTORY_TIMES).astype(int))
-    # Padded to one of few sizes, which spares most records a program of their own; cut again where it is labeled.
-    index = jnp.asarray(np.pad(keep, (0, bucket(len(keep), 16) - len(keep)), mode="edge"))
+    # Padded to what a record of this size may show, so that all share a program; cut again where it is labeled.
+    index = to_length(keep, min(_TRAJECTORY_TIMES, len(density.segments.start) + 1))
     flat = jnp.asarray(sampled.positions.reshape(-1, density.size))
     described = _describe(density, flat, index, keys[0], shape)
     prior = _describe(density, prior_positions, index, keys[2], (1, _PRIOR_DRAWS))

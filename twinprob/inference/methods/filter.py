@@ -14,6 +14,7 @@ from ...dynamics.segments import minutes_per_unit
 from ...dynamics.simulate import Layout, flow, outputs_move
 from ...modeling.model import AbstractModel
 from ...modeling.observation import Observation
+from .roots import inverse_of_lower, lower_root
 
 _FLOOR = 0.1
 _MOST_STAGES = 12
@@ -381,7 +382,7 @@ def _matched(moved, mean, scale, root):
     differs = scale > 0
     center, spread, own = _moments(moved, jnp.full(len(moved), 1.0 / len(moved)))
     # root own⁻¹ first: a small matrix, where a solve for every particle would take longer than the flow.
-    back = lax.linalg.triangular_solve(own, jnp.eye(len(mean)), left_side=True, lower=True).T @ root.T
+    back = inverse_of_lower(own).T @ root.T
     standard = (moved - center) / jnp.where(spread > 0, spread, 1.0)
     return jnp.where(differs, mean + scale * (standard @ back), mean)
 
@@ -394,4 +395,4 @@ def _moments(values, share):
     scale = jnp.where(scale > 1e-12 * jnp.abs(mean), scale, 0.0)
     away = away / jnp.where(scale > 0, scale, 1.0)
     correlation = (away * share[:, None]).T @ away
-    return mean, scale, jnp.linalg.cholesky(correlation + _RIDGE * jnp.eye(len(mean)))
+    return mean, scale, lower_root(correlation + _RIDGE * jnp.eye(len(mean)))

@@ -5,7 +5,6 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import gammaln, logsumexp
