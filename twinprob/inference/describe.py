@@ -35,7 +35,7 @@ def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, k
     shown = with_borders(density, record, _grid(record))
     describe_keys = jax.random.split(describe_key, 3)
     patient = patient_of(density)  # the method's own program, where it has one, draws from the prior too
-    positions = jnp.asarray(patient.program.prior_draws(patient.numbers, describe_keys[1], _PRIOR_DRAWS))
+    positions = np.asarray(patient.program.prior_draws(patient.numbers, describe_keys[1], _PRIOR_DRAWS))
     groups, figures = _groups(shown, record, sampled, positions, keys=describe_keys)
     provenance = {
         "method": sampled.method,
@@ -73,22 +73,22 @@ def _describe(density: Joint, positions, index, key, shape):
     So a posterior of any number of draws, and the prior, share a program.
     """
     count = len(positions)
-    keys = jax.random.split(key, count)
     rows = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1).reshape(-1, _BATCH)
-    parts = [jax.tree.map(np.asarray, _described(density, positions[mine], index, keys[mine])) for mine in rows]
+    parts = [jax.tree.map(np.asarray, _described(density, positions[mine], index, key, mine)) for mine in rows]
     return jax.tree.map(lambda *x: np.concatenate(x)[:count].reshape(*shape, *x[0].shape[1:]), *parts)
 
 
 @compiled
-def _described(density: Joint, positions, index, keys):
+def _described(density: Joint, positions, index, key, rows):
+    """Return what is reported about a batch of draws; a draw's chance depends on its own place alone."""
 
-    def one(position, key):
+    def one(position, row):
         values = density.constrain(position)
         parameters = density.paths(values)
         states, solved, rows = density.states(parameters)
         means = density.at_measurements(states, rows)
         measured = density.measured(means, values)
-        keys = jax.random.split(key, max(len(measured), 1))
+        keys = jax.random.split(jax.random.fold_in(key, row), max(len(measured), 1))
         sites = density.sites()
         return {
             "values": values,
@@ -102,7 +102,7 @@ def _described(density: Joint, positions, index, keys):
             "log_prior": {name: jnp.sum(sites[name].log_prob(value)) for name, value in values.items()},
         }
 
-    return jax.vmap(one)(positions, keys)
+    return jax.vmap(one)(positions, rows)
 
 
 def _groups(
@@ -113,7 +113,7 @@ def _groups(
     keep = np.unique(np.linspace(0, len(borders) - 1, _TRAJECTORY_TIMES).astype(int))
     # Padded to what a record of this size may show, so that all share a program; cut again where it is labeled.
     index = to_length(keep, min(_TRAJECTORY_TIMES, len(density.segments.start) + 1))
-    flat = jnp.asarray(sampled.positions.reshape(-1, density.size))
+    flat = sampled.positions.reshape(-1, density.size)
     described = _describe(density, flat, index, keys[0], shape)
     prior = _describe(density, prior_positions, index, keys[2], (1, _PRIOR_DRAWS))
     coords = _coords(density, record, borders[keep])
@@ -170,7 +170,7 @@ def _coords(density: Joint, record: Record, times) -> dict[str, Labelled]:
 def _modes(density: Joint, record: Record, sampled: Sampled, index, key) -> dict[str, Labelled]:
     """Return where each mode is, most probable first, its log density and its share of the posterior."""
     positions, densities, weights = (np.stack(parts) for parts in zip(*sampled.modes, strict=True))
-    described = _describe(density, jnp.asarray(positions), index, key, (len(positions),))
+    described = _describe(density, positions, index, key, (len(positions),))
     found = _parameters(density, record, described, ("mode",))
     found["log_density"] = Labelled(("mode",), densities, "", "log density on the unconstrained scale")
     return {**found, "weight": Labelled(("mode",), weights, "", "share of the posterior")}
@@ -274,8 +274,7 @@ def _integration_error(density: Joint, positions) -> float:
     if not density.data or not isinstance(density.integrator, FixedStep):
         return 0.0
     finer = eqx.tree_at(lambda d: d.integrator, density, FixedStep(refine=2 * density.integrator.refine))
-    few = positions[:: max(1, len(positions) // 16)][:16]
-    return float(_largest_shift(density, finer, few))
+    return float(_largest_shift(density, finer, positions[np.arange(16) * len(positions) // 16]))
 
 
 @compiled
