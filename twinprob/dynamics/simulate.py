@@ -16,7 +16,8 @@ from jaxtyping import Array, Float
 from ..modeling.model import pack
 from ..patient.inputs import Inputs
 from ..patient.record_checks import begun
-from .segments import Segments, build, drives
+from .programs import compiled
+from .segments import Segments, bucket, build, drives, padded
 
 _IMPOSSIBLE = 1e30
 
@@ -283,12 +284,13 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
     start = min(float(times[0]), *begun(inputs), math.inf) if start is None else float(start)
     known = dataclasses.replace(model, unknown=(), priors={})
     segments, index = build(known, drives(known, inputs, measured or {}), start, float(times[-1]), times)
+    segments = padded(segments, bucket(len(segments.start), 16))
     integrator = FixedStep() if integrator is None else integrator
     output, state, solved, error = _simulate(known, segments, index, integrator)
     return Trajectory(output, state, solved, error)
 
 
-@eqx.filter_jit
+@compiled
 def _simulate(model, segments, index, integrator):
     def solve(integrator, model):
         model, possible = _possible(model)

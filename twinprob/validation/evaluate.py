@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 import pandas as pd
 
 from ..display import section, table
 from ..dynamics.precision import in_double_precision
+from ..dynamics.programs import compiled
 from ..forecasting.forecast import forecast
 from ..inference.fit import Personal, fit
 from ..inference.joint import joint
@@ -301,7 +301,7 @@ def _prior_members(model: AbstractModel, record: Record, pairs: pd.DataFrame, ob
     return [draws[variable][:, i] for variable, i in zip(pairs["variable"], place, strict=True)]
 
 
-@eqx.filter_jit
+@compiled
 def _prior_measurements(density, key):
     def one(key):
         position_key, *keys = jax.random.split(key, 1 + len(density.data))
