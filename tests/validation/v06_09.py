@@ -5,9 +5,7 @@ A whole run takes an hour or two. `python -m tests.validation.v06_09 --only pati
 """
 
 import argparse
-import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +20,7 @@ from tests.validation import Result, rows
 from tests.validation.acceptance import LINES
 from tests.validation.faults import Fault
 from tests.validation.faults.beliefs import BELIEFS
+from tests.validation.faults.fork import prepare, run_tests
 from tests.validation.faults.judgments import JUDGMENTS
 from tests.validation.faults.patients import PATIENTS
 from tests.validation.faults.physiology import PHYSIOLOGY
@@ -64,6 +63,7 @@ def tried(faults: Sequence[Fault], kept: dict[str, dict[str, Any]] | None = None
         for path in project_files():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             copyfile(ROOT / path, folder / path)
+        prepare(folder)
         for number, fault in enumerate(faults, 1):
             found[fault.name] = tried_one(fault, folder)
             print(f"{number}/{len(faults)} {fault.name.splitlines()[0]}: {found[fault.name]}", flush=True)
@@ -92,33 +92,19 @@ def tried_one(fault: Fault, folder: Path) -> dict[str, Any]:
 
 def noticed_by(tests: Sequence[str], folder: Path, limit: float) -> str | None:
     """Return the first test of these that fails, or None."""
-    try:
-        status, text = _pytest(["-x", *tests], folder, limit)
-    except subprocess.TimeoutExpired:
+    status, text = run_tests(["-x", *tests], folder, limit)
+    if status is None:
         return f"no end within {limit:.0f} s"
     failed = _FAILED.search(text)
-    if status not in (0, 1) and failed is None:  # what cannot be imported is noticed too
-        failed = re.search(r"^(?:E +)(\w+(?:Error|Exception).*)$", text, re.MULTILINE)
-        if failed is None:
-            raise RuntimeError(f"pytest ended with status {status}:\n{text[-2000:]}")
+    if status not in (0, 1) and failed is None:
+        raise RuntimeError(f"pytest ended with status {status}:\n{text[-2000:]}")
     return failed[1] if failed else None
-
-
-def _pytest(arguments: Sequence[str], folder: Path, limit: float | None = None) -> tuple[int, str]:
-    """Run tests of a copy and return status and output; no bytecode, which would outlive the fault."""
-    options = ["-o", "addopts=", "-m", "not slow", "-q", "--tb=no", "-rfE"]
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *arguments],
-        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=limit,
-    )  # fmt: skip
-    return done.returncode, done.stdout
 
 
 def _unsound(found: dict[str, dict[str, Any]], folder: Path) -> list[str]:
     """Return the faults whose noticing test fails in the copy without any fault."""
     tests = sorted({one["by"] for one in found.values() if one["by"].startswith("tests/") and "::" in one["by"]})
-    failing = set(_FAILED.findall(_pytest(tests, folder)[1])) if tests else set()
+    failing = set(_FAILED.findall(run_tests(tests, folder)[1])) if tests else set()
     return [name for name, one in found.items() if one["by"] in failing]
 
 
