@@ -15,14 +15,18 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.installed-docs
 TESTS ?=
+SPREAD := -n auto --maxprocesses 4 --dist loadgroup
 
-.PHONY: demo test validate lint docs bench clean
+.PHONY: demo test test-versions validate lint docs bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/twinprob demo --out out
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest $(SPREAD) $(TESTS)
+
+test-versions: $(INSTALLED)
+	$(BIN)/python -m pytest $(SPREAD) -m "versions and not slow"
 
 validate: $(INSTALLED)
 	$(BIN)/python -m tests.validation --all

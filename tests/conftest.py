@@ -1,10 +1,12 @@
 import zlib
+from collections import defaultdict
 
 import hypothesis
 import jax
 import pytest
 
 from tests import shared_data_folder
+from tests.versions import VERSIONS
 
 jax.config.update("jax_enable_x64", True)
 
@@ -38,6 +40,9 @@ def forget_programs():
 
 
 def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.nodeid.startswith(VERSIONS):
+            item.add_marker(pytest.mark.versions)
     for item in items:  # a module's tests share its fixtures and programs; pages and notebooks have a process each
         alone = item.path.stem in {"test_docs", "test_notebooks"}
         item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else item.path.stem))
@@ -47,7 +52,23 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="no accelerator on this machine"))
 
 
+def wing_of(nodeid):
+    """Return the wing that a test belongs to, or its file where it belongs to the whole package."""
+    parts = nodeid.split("::")[0].split("/")
+    return f"{parts[1]}/" if len(parts) > 2 else parts[-1]
+
+
 def pytest_terminal_summary(terminalreporter):
+    seconds, tests = defaultdict(float), defaultdict(set)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if hasattr(report, "duration"):
+                seconds[wing_of(report.nodeid)] += report.duration
+                tests[wing_of(report.nodeid)].add(report.nodeid)
+    if len(seconds) > 1:
+        terminalreporter.section("time by wing")
+        for wing in sorted(seconds, key=lambda wing: -seconds[wing]):
+            terminalreporter.write_line(f"{seconds[wing]:8.1f} s {len(tests[wing]):5} tests  {wing}")
     skipped = terminalreporter.stats.get("skipped", [])
     absent = sum(DATA_ABSENT in str(report.longrepr) for report in skipped)
     if absent:

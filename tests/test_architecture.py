@@ -22,6 +22,7 @@ WINGS = (
     "diagnostics/", "design/", "validation/", "decisions/", "presentation/",
     "examples.py", "cli.py", "__init__.py",
 )  # fmt: skip
+FOLDERS = [listed for listed in WINGS if listed.endswith("/")]
 
 HOMES = {
     "pint": "patient/units.py",
@@ -104,6 +105,36 @@ def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return lines
 
 
+def pointing_up(name: str) -> set[str]:
+    """Return the files that a file imports and that do not stand above it."""
+    here = wing(name)
+    below = here + 1 if WINGS[here].endswith("/") else here
+    return {file for file in neighbors(name) if wing(file) >= below}
+
+
+def circle(folder: str) -> list[str]:
+    """Return the files of a wing that import each other in a circle, or nothing."""
+    graph = {
+        name: {file for file in neighbors(name) if file.startswith(folder)} - {name}
+        for name in NAMES
+        if name.startswith(folder) and not name.endswith("__init__.py")
+    }
+    while free := {name for name, needs in graph.items() if not needs & graph.keys()}:
+        graph = {name: needs for name, needs in graph.items() if name not in free}
+    return sorted(graph)
+
+
+def length(name: str) -> int:
+    """Return the number of lines of a file."""
+    return len((PACKAGE / name).read_text(encoding="utf-8").splitlines())
+
+
+def function_lengths(name: str) -> dict[str, int]:
+    """Return the lines of each function of a file; of two of one name, those of the longer."""
+    functions = [n for n in ast.walk(parse(PACKAGE / name)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {f.name: code_lines(f) for f in sorted(functions, key=code_lines)}
+
+
 def test_the_package_was_found():
     assert {"modeling/model.py", "patient/record.py", "dynamics/simulate.py", "__init__.py"} <= set(NAMES)
 
@@ -115,23 +146,13 @@ def test_a_file_stands_in_a_wing(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_imports_point_to_wings_above(name):
-    here = wing(name)
-    below = here + 1 if WINGS[here].endswith("/") else here
-    wrong = {file for file in neighbors(name) if wing(file) >= below}
+    wrong = pointing_up(name)
     assert not wrong, f"twinprob/{name} imports {sorted(wrong)}, which do not stand above it in WINGS"
 
 
-@pytest.mark.parametrize("folder", [listed for listed in WINGS if listed.endswith("/")])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_files_of_one_wing_do_not_import_in_a_circle(folder):
-    graph = {
-        name: {file for file in neighbors(name) if file.startswith(folder)} - {name}
-        for name in NAMES
-        if name.startswith(folder) and not name.endswith("__init__.py")
-    }
-    while graph:
-        free = {name for name, needs in graph.items() if not needs & graph.keys()}
-        assert free, f"a circle of imports among {sorted(graph)}"
-        graph = {name: needs for name, needs in graph.items() if name not in free}
+    assert circle(folder) == []
 
 
 def test_the_package_shows_at_most_18_entries():
@@ -145,7 +166,7 @@ def test_the_page_states_the_same_order_of_wings():
     assert stated == [listed for listed in WINGS if listed != "__init__.py"]
 
 
-@pytest.mark.parametrize("folder", [listed for listed in WINGS if listed.endswith("/") and (PACKAGE / listed).exists()])
+@pytest.mark.parametrize("folder", [listed for listed in FOLDERS if (PACKAGE / listed).exists()])
 def test_a_wing_says_in_two_sentences_what_is_in_it(folder):
     said = ast.get_docstring(parse(PACKAGE / folder / "__init__.py")) or ""
     assert len(re.findall(r"[.](?=\s|$)", said)) == 2
@@ -165,13 +186,12 @@ def test_only_the_segment_and_simulation_files_integrate():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_has_at_most_400_lines(name):
-    assert len((PACKAGE / name).read_text(encoding="utf-8").splitlines()) <= 400
+    assert length(name) <= 400
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_function_has_at_most_60_lines(name):
-    functions = [n for n in ast.walk(parse(PACKAGE / name)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    assert {f.name: code_lines(f) for f in functions if code_lines(f) > 60} == {}
+    assert {what: size for what, size in function_lengths(name).items() if size > 60} == {}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -181,6 +181,14 @@ def test_an_implausible_rate_is_refused():
         Inputs.infusions("insulin", 0, 60, 3000.0, "U/h")
 
 
+@pytest.mark.parametrize(("duration", "most"), [(1.0, 2.0), (60.0, 2.0), (120.0, 4.0)])
+def test_a_bolus_may_hold_an_hour_of_the_highest_rate_and_no_more(duration, most):
+    # the highest plausible rate of insulin is 2000 mU/min: 120 U within the hour, and 240 U within two
+    Inputs.bolus("insulin", 0, 0.999 * 60 * most, "U", duration=duration)
+    with pytest.raises(ValueError, match="outside the plausible range"):
+        Inputs.bolus("insulin", 0, 1.001 * 60 * most, "U", duration=duration)
+
+
 def test_an_unknown_input_names_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'insulin'"):
         Inputs.infusions("insuline", 0, 60, 3.0, "U/h")

@@ -243,6 +243,8 @@ def test_the_hash_is_the_same_in_another_process():
         glucose([0, 5], [90.0, 108.0], "mg/dL"),
         glucose([0, 5], [5.0, 6.0], covariates={"sex": "male"}),
         glucose([0, 5], [5.0, 6.0], inputs=Inputs.infusions("insulin", 0, 5, 1.0, "U/h")),
+        Record.build({"glucose": ([0, 5], [5.0, 6.0], "mmol/L", [0, 1])}),
+        Record.build({"glucose": ([0, 5], [5.0, 6.0], "mmol/L", [0, -1])}),
     ],
 )
 def test_the_hash_changes_with_the_content(other):

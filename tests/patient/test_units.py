@@ -161,6 +161,26 @@ def test_an_input_among_observations_is_refused():
         units.known("insulin", kind="observation")
 
 
+@pytest.mark.parametrize(
+    ("variable", "unit", "expected"),
+    [
+        ("glucose", "mmol/L", 10 * 80.0),
+        ("glucose", "mg/dL", 10 * 80.0 * 18.016),
+        ("insulin", "U/h", 10 * 2000.0 * 0.06),
+        ("temper", "1", np.inf),
+    ],
+)
+def test_the_reach_is_ten_times_the_largest_plausible_value(variable, unit, expected):
+    assert units.reach(variable, unit) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("value", "inside"), [(0.499, False), (0.5, True), (80.0, True), (80.1, False), (np.nan, False)]
+)
+def test_a_range_includes_its_ends_and_nothing_beyond(value, inside):
+    assert units.plausible("glucose", np.array([value]), "mmol/L")[0] == inside
+
+
 def test_glucose_in_the_wrong_unit_is_refused_with_the_right_one():
     with pytest.raises(ValueError, match=r"glucose\[1\], declared in mmol/L, is outside .* In mg/dL every value"):
         units.require_plausible("glucose", np.array([80.0, 110.0]), "mmol/L")

@@ -242,4 +242,16 @@ LINES = {
         "vmapped",
         "inside the envelope; ≤ 1/20 of simulating 40 s; reported",
     ),
+    "06.1": Line(
+        "Entries of `ls twinprob`; imports that point up; circles; longest file, longest function",
+        "≤ 18; 0; 0; ≤ 400; ≤ 60",
+    ),
+    "06.8": Line(
+        "`make test`, `.ci/run`, cold, quiet",
+        "≤ 10 min, ≤ 40 min; number of tests and their time by wing printed",
+    ),
+    "06.9": Line(
+        "The script of ≥ 120 faults",
+        "≥ 95 % noticed; survivors listed with a reason",
+    ),
 }

@@ -87,6 +87,12 @@ def test_equal_weights_change_no_quantile():
     assert quantiles(draws, levels, np.full(5, 0.2)) == pytest.approx(np.quantile(draws, levels))
 
 
+def test_weighted_quantiles_are_read_between_the_middles_of_the_weights():
+    # middles 1/4, 5/8 and 7/8 of the whole, stretched to 0, 3/5 and 1
+    found = quantiles(np.array([3.0, 0.0, 1.0]), [0.0, 0.3, 0.6, 0.8, 1.0], np.array([0.25, 0.5, 0.25]))
+    assert found == pytest.approx([0.0, 0.5, 1.0, 2.0, 3.0])
+
+
 def test_a_weight_of_two_counts_like_the_value_twice_in_the_score():
     weighted = of_draws([3.0], [np.array([1.0, 4.0])], weights=[np.array([1.0, 2.0])]).table()["crps"][0]
     grid = np.linspace(-1, 6, 70_001)

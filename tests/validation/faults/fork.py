@@ -1,0 +1,79 @@
+"""Run tests of a copy of the project in a forked process, in which the large libraries are loaded already.
+
+Loading them takes most of the time of a small test file; the copy itself is imported anew each time.
+"""
+
+import compileall
+import importlib
+import os
+import py_compile
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+_LARGE = (
+    "arviz_base", "arviz_stats.base.array", "blackjax", "diffrax", "equinox", "h5netcdf", "hypothesis", "jax.scipy.stats",
+    "matplotlib.pyplot", "numpyro.infer", "optax", "optimistix", "pandas", "pint", "pytest", "SALib.analyze.sobol",
+    "scipy.integrate", "scipy.signal", "scipy.stats", "scoringrules", "sympy", "typer.testing", "xarray",
+)  # fmt: skip
+
+
+def prepare(folder: Path) -> None:
+    """Load the large libraries here, and compile a copy so that only files that change are compiled again."""
+    for name in _LARGE:
+        importlib.import_module(name)
+    checked = py_compile.PycInvalidationMode.CHECKED_HASH
+    compileall.compile_dir(folder / "twinprob", quiet=1, invalidation_mode=checked)
+
+
+def run_tests(arguments: Sequence[str], folder: Path, limit: float | None = None) -> tuple[int | None, str]:
+    """Run pytest on a copy and return its status, None where it did not end within `limit` seconds, and what it printed."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # JAX is loaded, but has no backend yet
+            child = os.fork()
+        if child == 0:
+            os.setsid()
+            _become(folder, arguments, output.fileno())
+        status = _wait(child, limit)
+        output.seek(0)
+        return status, output.read()
+
+
+def _become(folder: Path, arguments: Sequence[str], output: int) -> None:
+    """Turn this process into pytest on the copy; it never returns."""
+    status = 3
+    try:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.chdir(folder)
+        sys.dont_write_bytecode = True
+        os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "twinprob")]:
+            del sys.modules[name]
+        sys.path.insert(0, str(folder))
+        options = ["-o", "addopts=", "-m", "not slow", "-q", "--tb=no", "-rfE", "-W", "ignore:Module already imported"]
+        status = int(sys.modules["pytest"].main([*options, *arguments]))
+    except BaseException:  # noqa: BLE001  what went wrong is for the parent to read
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _wait(child: int, limit: float | None) -> int | None:
+    """Wait for a process and return its status; end it, and what it started, after `limit` seconds."""
+    end = time.monotonic() + (limit or float("inf"))
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
