@@ -1,5 +1,6 @@
 """The timeline of one patient cut where anything changes: the only loop of the library runs over these segments."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..patient.inputs import Inputs
 from ..patient.record import Series
-from ..patient.units import VOCABULARY, convert
+from ..patient.units import convert
 
 _SAME_TIME = 1e-9
 _SUBSTEPS = (2, 4, 6, 12, 24)
@@ -193,21 +194,19 @@ def drives(model, inputs: Inputs, measured: Mapping[str, Series], *, weight: flo
             values = convert(series.values, series.unit, declared.unit, variable=name, weight=weight)
             collected[name] = (series.times, np.asarray(values, float), True)
         elif name in inputs:
-            times, values = inputs[name].steps()
-            times, values = np.append(-np.inf, times), np.append(inputs[name].at(-np.inf), values)
-            values = convert(values, inputs[name].unit, declared.unit, variable=name, weight=weight)
-            absent = np.nan if declared.default is None else declared.default
-            collected[name] = (times, np.where(np.isnan(values), absent, values), False)
+            course = dataclasses.replace(inputs[name], setting=declared.setting)
+            times, values = course.steps()
+            times, values = np.append(-np.inf, times), np.append(course.at(-np.inf), values)
+            values = convert(values, course.unit, declared.unit, variable=name, weight=weight)
+            collected[name] = (times, np.where(np.isnan(values), _absent(declared), values), False)
         else:
-            collected[name] = (np.full(1, -np.inf), np.full(1, _absent(name, declared)), False)
+            collected[name] = (np.full(1, -np.inf), np.full(1, _absent(declared)), False)
     return collected
 
 
-def _absent(name: str, declared) -> float:
-    """Return an input's value where the record does not name it: a setting without a default is unknown."""
-    if declared.default is not None:
-        return float(declared.default)
-    return np.nan if name in VOCABULARY and VOCABULARY[name].setting else 0.0
+def _absent(declared) -> float:
+    """Return what an input is where it was not charted: a setting without a default is unknown."""
+    return np.nan if declared.default is None else float(declared.default)
 
 
 def _require_known(drives: Mapping[str, Drive], begins: np.ndarray, ends: np.ndarray, level: np.ndarray) -> None:

@@ -1,7 +1,6 @@
 """Integrate a model over a patient's segments. The only file that integrates."""
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -281,7 +280,7 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
     is estimated from a second solve with half as many steps; that of an adaptive solve is its own tolerance.
     """
     times = check_times(times, start)
-    start = min(float(times[0]), *begun(inputs), math.inf) if start is None else float(start)
+    start = begun(inputs, float(times[0])) if start is None else float(start)
     known = dataclasses.replace(model, unknown=(), priors={})
     segments, index = build(known, drives(known, inputs, measured or {}), start, float(times[-1]), times)
     segments = padded(segments, bucket(len(segments.start), 16))

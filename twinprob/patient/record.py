@@ -92,7 +92,7 @@ class Record:
             Name to value or ``(value, unit)``; for example ``{"weight": (80, "kg"), "sex": "male"}``.
         start : float or str, min, optional
             The declared beginning. By default 0, or the first measurement, dose or infusion where that is earlier, so
-            that what was given before is felt. Measurements before a start given here are refused; doses before it
+            that what was given before is felt (what began a week before counts as always given). Measurements before a start given here are refused; doses before it
             are set aside, and infusions begun before it are taken as in steady state: `skipped` counts both.
         end : float or str, min, optional
             What is known is known up to here; by default when anything in the record was last known.
@@ -130,7 +130,7 @@ class Record:
         check_plateau(series, inputs)
         check_pulse(series, own)
         first = min(float(one.times[0]) for one in series.values())
-        begin = min(0.0, first, *begun(inputs)) if start is None else units.minutes(start)
+        begin = begun(inputs, min(0.0, first)) if start is None else units.minutes(start)
         inputs = inputs if start is None else declared_start(inputs, begin, reasons)
         record = cls(
             series,
@@ -180,7 +180,7 @@ class Record:
         check_inputs(inputs or Inputs(), weight_of(fixed), own)
         now = units.minutes(time)
         given = (inputs or Inputs()).until(now)
-        return cls({}, given, fixed, min(0.0, now, *begun(given)), now)
+        return cls({}, given, fixed, begun(given, min(0.0, now)), now)
 
     @property
     def names(self) -> tuple[str, ...]:

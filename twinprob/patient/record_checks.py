@@ -15,6 +15,9 @@ from .inputs import Inputs
 from .series import Covariate, Series
 
 
+STEADY = 7 * 1440.0  # min; what has run this long is in steady state, a setting of this library
+
+
 def content_hash(
     observations: Mapping[str, Series], inputs: Inputs, covariates: Mapping[str, Covariate], span: tuple[float, float]
 ) -> str:
@@ -45,10 +48,14 @@ def weight_of(covariates: Mapping[str, Covariate]) -> float | None:
     return None if weight is None else float(units.convert(float(weight.value), weight.unit or "", "kg"))
 
 
-def begun(inputs: Inputs) -> list[float]:
-    """Return when each thing given to the patient began, min; settings hold and need no history."""
-    starts = [start for course in inputs.courses.values() if not course.setting for start in course.starts]
-    return [float(start) for start in starts if math.isfinite(start)]
+def begun(inputs: Inputs, before: float) -> float:
+    """Return when a history must begin for what was given before a time (min) to be felt at it.
+
+    Settings hold and need no history; what began more than `STEADY` before counts as always given.
+    """
+    starts = [course.starts for course in inputs.courses.values() if not course.setting]
+    every = np.concatenate([np.full(1, before), *starts])
+    return float(every[every >= before - STEADY].min())
 
 
 def declared_start(inputs: Inputs, begin: float, reasons: dict[str, list[float]]) -> Inputs:
