@@ -1,5 +1,6 @@
 """Which parameters move the outputs, and when: global sensitivity over everything that is thought possible."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -234,7 +235,8 @@ def sensitivity(
     cube = _samples(method, problem, seed)
     quantiles = np.clip(cube, _NEAR, 1 - _NEAR) if isinstance(method, Sobol) else 0.025 + 0.95 * cube
     values = _values(model, names, quantiles, within, prior_key)
-    known = model.fix(**{n: float(np.median(values[:, i])) for i, n in enumerate(names)})
+    typical: Any = {name: float(np.median(values[:, i])) for i, name in enumerate(names)}
+    known = dataclasses.replace(model, unknown=(), **typical)  # `within` may lie where the priors do not reach
     driven = drives(known, inputs, measured or {})
     segments, index = build(known, driven, float(times[0]), float(times[-1]), times)
     integrator = FixedStep() if integrator is None else integrator

@@ -229,11 +229,11 @@ def _times(twin: Twin, hours, times, every) -> np.ndarray:
         require_room("A forecast", twin.draws * math.ceil(60 * hours / step), "fewer hours, or a larger `every`")
         return twin.now + np.minimum(step * np.arange(1, math.ceil(60 * hours / step - 1e-9) + 1), 60 * hours)
     times = require_times(times)
-    require_hours((times[-1] - twin.now) / 60, "times[-1] - twin.now")
     if times[0] <= twin.now:
         raise ValueError(
             f"Argument `times` must lie after the twin's present, {twin.now:g} min, but begins with {times[0]:g} min."
         )
+    require_hours((times[-1] - twin.now) / 60, "times[-1] - twin.now")
     return times
 
 

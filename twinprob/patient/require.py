@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from .units import minutes
 
-LONGEST = 8760.0  # h, a year: no horizon or spacing is longer
+LONGEST = 8760  # h, a year: no horizon or spacing is longer
 MOST_NUMBERS = 2e8  # held at once by one answer: 1.6 GB
 _SHORTEST = 1e-3  # s
 
@@ -169,7 +168,7 @@ def require_hours(hours: Any, argument: str = "hours") -> float:
     ------
     TypeError, ValueError
     """
-    require_within(f"Argument `{argument}`", hours, number(0.0, LONGEST, above=True), "a horizon in hours")
+    require_within(f"Argument `{argument}`", hours, number(0, LONGEST, above=True), "a horizon in hours")
     return float(hours)
 
 
@@ -188,7 +187,7 @@ def require_spacing(what: str, spacing: Any) -> float:
         raise ValueError(f"{what} is not readable. {error}") from None
     if not _SHORTEST / 60.0 <= found <= 60.0 * LONGEST:
         raise ValueError(
-            f"{what} must be from {_SHORTEST:g} s to {LONGEST:g} h, but is {found:g} min: give, for example, '1 h'."
+            f"{what} must be from {_SHORTEST:g} s to {LONGEST:,} h, but is {found:g} min: give, for example, '1 h'."
         )
     return found
 
@@ -236,10 +235,11 @@ class Range(NamedTuple):
     def __str__(self) -> str:
         """Say the range in words."""
         kind = "a whole number" if self.whole else "a number"
-        low = f"above {self.low:,}" if self.above else f"of at least {self.low:,}"
+        low, high = (f"{bound:,}" if isinstance(bound, int) else f"{bound:g}" for bound in (self.low, self.high))
+        low = f"above {low}" if self.above else f"of at least {low}"
         if self.high == math.inf:
             return f"{kind} {low}" + (" and finite" if self.below else "")
-        return f"{kind} {low} and {'below' if self.below else 'at most'} {self.high:,}"
+        return f"{kind} {low} and {'below' if self.below else 'at most'} {high}"
 
 
 def whole(low: int, high: int) -> Range:
@@ -277,7 +277,10 @@ def require_within(what: str, value: Any, allowed: Range, remedy: str = "") -> N
         found = f"{value!r}" if isinstance(value, float | np.floating) else f"of type `{type(value).__name__}`"
         raise TypeError(f"{what} must be {allowed}, but is {found}{hint}.")
     if not allowed.holds(value):
-        found = f"{value:.6g}" if abs(value) < sys.float_info.max or value != value else "far larger"
+        try:
+            found = f"{value:.6g}"
+        except OverflowError:
+            found = "far larger"
         raise ValueError(f"{what} must be {allowed}, but is {found}{hint}.")
 
 

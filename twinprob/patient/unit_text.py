@@ -9,6 +9,8 @@ _POWER = r"(?: ?(?:\*\*|\^) ?[-+]?\d{1,2}|[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]
 _FACTOR = rf"\(*(?:1|{_NAME}{_POWER})\)*"
 _BOUNDED = re.compile(rf"(?:{_FACTOR}(?:(?: ?[*/·] ?| ){_FACTOR})*)?")
 
+_POWER_WORDS = {"square", "squared", "sq", "cubic", "cubed"}  # powers to pint, of whatever stands beside them
+
 
 def require_bounded(unit: str) -> None:
     """Refuse unit text that would keep pint busy, or fill the memory, rather than name a unit.
@@ -22,9 +24,10 @@ def require_bounded(unit: str) -> None:
     >>> require_bounded("cmH2O*s**2/L**2")
     >>> require_bounded("10**10**10 mmol/L")
     Traceback (most recent call last):
-    ValueError: Unknown unit '10**10**10 mmol/L': write it like 'mmol/L', 'U/h' or 'ug/kg/min', without numbers but 1 and powers.
+    ValueError: Unknown unit '10**10**10 mmol/L': write it like 'mmol/L', 'U/h' or 'ug/kg/min', its only numbers powers.
     """
     if len(unit) > _LONGEST:
         raise ValueError(f"Unknown unit of {len(unit)} characters, where {_LONGEST} are allowed: {REMEDY}.")
-    if _BOUNDED.fullmatch(re.sub(r"\s+", " ", unit.strip())) is None:
-        raise ValueError(f"Unknown unit {unit!r}: {REMEDY}, without numbers but 1 and powers.")
+    text = re.sub(r"\s+", " ", unit.strip())
+    if _BOUNDED.fullmatch(text) is None or _POWER_WORDS & set(re.split(r"[^a-z]+", text.lower())):
+        raise ValueError(f"Unknown unit {unit!r}: {REMEDY}, its only numbers powers.")
