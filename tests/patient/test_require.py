@@ -53,9 +53,11 @@ WRONG = {
     ),
     "observation alone": (
         lambda: tp.fit(Tank(), RECORD, key=KEY, observations=tp.Observation(tp.Gaussian(additive=1.0))),
-        "`observations` must hold an `Observation`.* by name",
+        "`observations` must hold several, each an `Observation`.* a mapping from its name",
     ),
     "record of fit_population": (lambda: tp.fit_population(Tank(), [0] * 3, key=KEY), r"`records\[0\]` must be"),
+    "record alone": (lambda: tp.fit_population(Tank(), RECORD, key=KEY), "`records` must be several, such as a list"),
+    "one of a cohort": (lambda: tp.fit_cohort(Tank(), RECORD, key=KEY), "`records` must be several, such as a list"),
     "record of evaluate": (lambda: tp.evaluate(Tank(), 3, key=KEY), r"`records\[0\]` must be a `Record`"),
     "model of evaluate": (lambda: tp.evaluate(Tank, RECORD, key=KEY), r"`model\[0\]` must be a model"),
     "rolling": (lambda: tp.evaluate(Tank(), RECORD, key=KEY, rolling=True), "`rolling` must be settings of the filter"),
@@ -173,6 +175,7 @@ SETTINGS = {
     "Contaminated.inflation": (lambda: tp.Contaminated(additive=1.0, inflation=0.5), "at least 1 and finite"),
     "StudentT.df": (lambda: tp.StudentT(additive=1.0, df=0), "above 2 and finite, but is 0: give the default, 4"),
     "Gaussian.additive": (lambda: tp.Gaussian(additive=-1), "`additive` of `Gaussian` must be"),
+    "Gaussian.numpy": (lambda: tp.Gaussian(additive=np.float32(-1)), "`additive` of `Gaussian` must be"),
     "Gaussian.nan": (lambda: tp.Gaussian(relative=math.nan), "`relative` of `Gaussian` must be .* but is nan"),
     "Gaussian.none": (lambda: tp.Gaussian(), "`Gaussian` has no size"),
     "Multiplicative.sd": (lambda: tp.Multiplicative(sd=0), "above 0 and finite, but is 0"),
@@ -195,6 +198,7 @@ SETTINGS = {
     "Variational.steps": (lambda: tp.Variational(steps=0), "`steps` of `Variational`"),
     "Adaptive.rtol": (lambda: tp.Adaptive(rtol=0), "`rtol` of `Adaptive` must be a number above 0"),
     "FixedStep.refine": (lambda: tp.FixedStep(refine=0), "`refine` of `FixedStep`"),
+    "fix at an end": (lambda: tp.models.respiratory.GasExchange().fix(shunt=1.5), "`shunt` of .* cannot be 1.5"),
     "fix": (lambda: ICING().fix(insulin_sensitivity=-1), "cannot be -1 L/mU/min, which its prior .* impossible"),
 }  # fmt: skip
 

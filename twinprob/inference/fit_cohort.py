@@ -78,7 +78,7 @@ def fit_cohort(
     """
     require_key(key)
     require_kinds(model=(model, AbstractModel), population=(population, Personal, None))
-    require_kinds(integrator=(integrator, AbstractIntegrator, None))
+    require_kinds(records=(records, Iterable), integrator=(integrator, AbstractIntegrator, None))
     require_each("observations", observations, Observation)
     require_count("threads", threads, 1, 256)
     method, records = METHOD if method is None else method, list(records)

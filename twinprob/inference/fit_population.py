@@ -103,11 +103,10 @@ def fit_population(
     proposes draws and is weighted away, patient by patient; leaving one out takes its factor out of the
     hyperparameters' density.
     """
-    records = tuple(records)
     require_key(key)
-    require_kinds(
-        model=(model, AbstractModel), method=(method, AbstractMethod, None), leave_one_out=(leave_one_out, bool)
-    )
+    require_kinds(model=(model, AbstractModel), records=(records, Iterable), leave_one_out=(leave_one_out, bool))
+    require_kinds(method=(method, AbstractMethod, None))
+    records = tuple(records)
     require_each("records", records, Record)
     require_count("rounds", rounds, 1, 1_000)
     group = _group(model, records, covariates or {}, observations, integrator)

@@ -258,8 +258,8 @@ def _check_value(model: AbstractModel, name: str, value: Any) -> None:
     if not math.isfinite(value):
         raise ValueError(f"Parameter `{name}` must be finite, but is {value}.")
     prior, unit = model.prior(name), model.parameters()[name].unit
-    # Zero switches a mechanism off, though a log-normal prior never reaches it.
-    if not (bool(prior.support(value)) or value == 0.0):
+    # Zero, the end of what a log-normal prior reaches, switches a mechanism off.
+    if not (bool(prior.support(value)) or (value == 0.0 and bool(prior.support(1e-30)))):
         raise ValueError(
             f"Parameter `{name}` of model `{type(model).__name__}` cannot be {value:g} {unit}, which its prior "
             f"({type(prior).__name__}) holds impossible: check value and unit, or give it another prior first, "

@@ -27,6 +27,7 @@ _SUCH_AS = {
     "Distribution": "a distribution of numpyro such as `LogNormal(0.0, 1.0)`",
     "Filter": "settings of the filter, `Filter()`",
     "Forecast": "a `Forecast` as `forecast` returns",
+    "Iterable": "several, such as a list",
     "Inputs": "`Inputs` such as `Inputs()` or `record.inputs`",
     "Grades": "`Grades` such as `Grades(determined=0.75)`",
     "Laplace": "a `Laplace` such as `Laplace()`",
@@ -97,7 +98,10 @@ def require_each(argument: str, given: Any, kind: type) -> None:
     if isinstance(given, str | type) or not hasattr(given, "__iter__"):
         require_kind(argument, given, kind)
         such = _SUCH_AS.get(kind.__name__, f"a `{kind.__name__}`")
-        raise TypeError(f"Argument `{argument}` must hold {such} by name, but is one alone: write `{{name: …}}`.")
+        raise TypeError(
+            f"Argument `{argument}` must hold several, each {such}, but is one alone: put it into a list, or a mapping "
+            "from its name."
+        )
     for place, value in given.items() if isinstance(given, Mapping) else enumerate(given):
         require_kind(f"{argument}[{place!r}]", value, kind)
 
@@ -339,6 +343,6 @@ def require_sizes(owner: Any, **allowed: Range) -> None:
     TypeError, ValueError
         As `require_within`.
     """
-    plain = {n: span for n, span in allowed.items() if not hasattr(getattr(owner, n), "shape")}
-    plain = {n: span for n, span in plain.items() if not hasattr(getattr(owner, n), "log_prob")}
-    require_settings(owner, **plain)
+    values = {name: getattr(owner, name) for name in allowed}
+    plain = {n for n, value in values.items() if isinstance(value, np.generic) or not hasattr(value, "shape")}
+    require_settings(owner, **{name: span for name, span in allowed.items() if name in plain})
