@@ -210,7 +210,7 @@ def undocumented(body: list[ast.stmt], inside: str) -> list[str]:
     """Return the public functions and classes without a docstring; a method may inherit its own."""
     found = []
     for node in body:
-        if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_") or overloads(node):
             continue
         place = f"{inside}:{node.name}"
         if ast.get_docstring(node) is None and not implements_an_interface(node, inside):
@@ -218,6 +218,11 @@ def undocumented(body: list[ast.stmt], inside: str) -> list[str]:
         if isinstance(node, ast.ClassDef):
             found += undocumented(node.body, place)
     return found
+
+
+def overloads(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """Tell whether a function only declares types for the one of its name that follows."""
+    return any(isinstance(mark, ast.Name) and mark.id == "overload" for mark in node.decorator_list)
 
 
 def implements_an_interface(node: ast.stmt, inside: str) -> bool:

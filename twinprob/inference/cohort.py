@@ -19,6 +19,7 @@ from ..labels import tree
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from ..patient.record import Record
+from ..patient.require import require_kinds
 from .describe import twin_of
 from .joint import joint
 from .methods.nuts import NUTS
@@ -195,6 +196,7 @@ class Cohort(Sequence[Twin]):
         ValueError
             If one of the patients was refused: there is nothing to fit.
         """
+        require_kinds(method=(method, AbstractMethod, None))
         untrusted = [i for i, member in enumerate(self.members) if member.status == UNTRUSTED]
         chosen, members = untrusted if patients is None else [int(i) for i in patients], list(self.members)
         for done, i in enumerate(chosen, 1):

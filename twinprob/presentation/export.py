@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..forecasting.forecast import Forecast
 from ..inference.twin import Twin
+from ..patient.require import require_probability
 
 __all__ = ["draws_csv", "forecast_csv", "parameters_csv", "parameters_frame"]
 
@@ -85,8 +86,7 @@ def parameters_frame(twin: Twin, *, ci_prob: float = 0.9) -> pd.DataFrame:
     ValueError
         If `ci_prob` is not between 0 and 1.
     """
-    if not 0 < ci_prob < 1:
-        raise ValueError(f"Argument `ci_prob` must lie between 0 and 1, but is {ci_prob}.")
+    require_probability("ci_prob", ci_prob)
     levels = [(1 - ci_prob) / 2, 0.5, (1 + ci_prob) / 2]
     posterior, frames = twin.tree["posterior"], []
     for name, values in posterior.data_vars.items():
