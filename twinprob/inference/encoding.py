@@ -49,9 +49,8 @@ def encode(value: Any) -> Any:
         return value
     if isinstance(value, np.integer | np.bool_):
         return value.item()
-    for name, constant in CONSTANTS.items():
-        if value is constant:
-            return {"constant": name}
+    if name := _constant_name(value):
+        return {"constant": name}
     try:
         array = np.asarray(value, float)
     except (TypeError, ValueError):
@@ -62,6 +61,10 @@ def encode(value: Any) -> Any:
     if array.ndim == 0:
         return {"float": float(array).hex()}
     return {"array": [x.hex() for x in array.ravel().tolist()], "shape": array.shape}
+
+
+def _constant_name(value: Any) -> str:
+    return next((name for name, constant in CONSTANTS.items() if value is constant), "")
 
 
 def _encode_distribution(value: dist.Distribution) -> dict[str, Any]:
@@ -120,7 +123,7 @@ def _fits(held: Any, declared: Any) -> bool:
     """Tell whether a value is of the kind that a field of twinprob's own classes declares."""
     parts = typing.get_args(declared) if isinstance(declared, types.UnionType) else (declared,)
     kinds = tuple(typing.get_origin(part) or part for part in parts)
-    if Any in kinds or not all(isinstance(kind, type) for kind in kinds):
+    if Any in kinds or not all(isinstance(kind, type) for kind in kinds) or _constant_name(held):
         return True
     numbers = (int, np.ndarray, dist.Distribution) if float in kinds else ()
     return isinstance(held, (*kinds, *numbers))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -19,7 +19,7 @@ from ..modeling.model import AbstractModel
 from .classes import Misfit, shown
 from .encoding import declarations, require_name
 from .seal import has_seal, require_unbroken, sealed
-from .survey import require_plain, require_plain_structure
+from .survey import require_plain, surveyed
 
 VERSION = 2
 _LARGEST = 64 * 2**30  # bytes, setting: no file of ten thousand patients is a tenth as large
@@ -161,29 +161,33 @@ def _read(path: Path, noun: str) -> Stored:
         whole = has_seal(file, size)
         if whole:
             require_unbroken(file, size)
-        content = _content(file, size)
-    version = _version(content.attrs.get("format"), noun)
-    if version > 1 and not whole:
-        raise Misfit("the seal at its end is missing: it was cut short, or another program changed it")
+        with _named():
+            file.seek(0)
+            version = _version(surveyed(file, size), noun)
+        if version > 1 and not whole:
+            raise Misfit("the seal at its end is missing: it was cut short, or another program changed it")
+        file.seek(0)
+        with _named(), xr.open_datatree(file, engine="h5netcdf", decode_times=False) as tree:
+            content = tree.load()
     attrs = dict(content.attrs)
     attrs.pop("format")
     # Version 1 of a cohort had no description of its own: its attributes are it.
     described = _json(attrs.pop(noun), noun) if version > 1 or noun in attrs else None
+    if version == 1 and "written" in attrs:
+        raise Misfit("it says version 1 of its format, but describes itself as a later one does")
     written = _json(attrs.pop("written"), "written") if version > 1 else {}
     content.attrs = attrs
     return Stored(path.name, version, content, described, written)
 
 
-def _content(file: BinaryIO, size: int) -> xr.DataTree:
+@contextmanager
+def _named() -> Iterator[None]:
+    """Say in our words what HDF5, h5netcdf and xarray say of a broken file, each in its own."""
     try:
-        file.seek(0)
-        require_plain_structure(file, size)
-        file.seek(0)
-        with xr.open_datatree(file, engine="h5netcdf", decode_times=False) as tree:
-            return tree.load()
+        yield
     except Misfit:
         raise
-    except Exception:  # noqa: BLE001  each library below has errors of its own for the same thing
+    except Exception:  # noqa: BLE001  each of them has errors of its own for the same thing
         raise Misfit("it is not a readable netCDF file, but truncated, damaged or foreign") from None
 
 

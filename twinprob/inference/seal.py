@@ -27,8 +27,17 @@ def sealed(content: bytes) -> bytes:
 
 
 def has_seal(file: BinaryIO, size: int) -> bool:
-    """Tell whether a file ends with a seal."""
-    return _foot(file, size) is not None
+    """Tell whether a file ends with a seal.
+
+    Raises
+    ------
+    Misfit
+        If it ends with what was one.
+    """
+    foot = _foot(file, size)
+    if _FOOT.fullmatch(foot) is None and (foot.startswith(b"twinprob") or foot[9:14] == b"seal "):
+        raise Misfit("its seal changed since twinprob wrote it")
+    return _FOOT.fullmatch(foot) is not None
 
 
 def require_unbroken(file: BinaryIO, size: int) -> None:
@@ -39,9 +48,8 @@ def require_unbroken(file: BinaryIO, size: int) -> None:
     Misfit
         With the names of the variables whose bytes changed, or that something else did.
     """
-    foot = _foot(file, size)
-    assert foot is not None  # noqa: S101  the caller asked `has_seal`
-    listed, stated = int(foot[1]), foot[2].decode()
+    _, _, length, stated = _foot(file, size).decode().split()
+    listed = int(length)
     digest = hashlib.sha256()
     for piece in _pieces(file, 0, size - _FOOT_BYTES):
         digest.update(piece)
@@ -49,11 +57,9 @@ def require_unbroken(file: BinaryIO, size: int) -> None:
         raise Misfit(f"{_changed(file, size - _FOOT_BYTES - listed, listed)} changed since twinprob wrote it")
 
 
-def _foot(file: BinaryIO, size: int) -> re.Match[bytes] | None:
-    if size < _FOOT_BYTES:
-        return None
-    file.seek(size - _FOOT_BYTES)
-    return _FOOT.fullmatch(file.read(_FOOT_BYTES))
+def _foot(file: BinaryIO, size: int) -> bytes:
+    file.seek(max(0, size - _FOOT_BYTES))
+    return file.read(_FOOT_BYTES)
 
 
 def _changed(file: BinaryIO, start: int, length: int) -> str:

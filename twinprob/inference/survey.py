@@ -14,7 +14,7 @@ _BARE = b"This is a netCDF dimension but not a netCDF variable"
 _REFERENCES = ("DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Coordinates", "_Netcdf4Dimid", "_NCProperties", "CLASS")
 
 
-def require_plain_structure(file: BinaryIO, size: int) -> None:
+def surveyed(file: BinaryIO, size: int) -> Any:
     """Refuse a netCDF file that declares more than it holds, or holds what twinprob never writes.
 
     Parameters
@@ -22,6 +22,11 @@ def require_plain_structure(file: BinaryIO, size: int) -> None:
     file : binary file
     size : int, bytes
         Of the whole file: what its variables and attributes declare, all together, may not exceed it.
+
+    Returns
+    -------
+    format : str, or whatever stands in its place
+        As the file says; None if it says nothing.
 
     Raises
     ------
@@ -31,6 +36,7 @@ def require_plain_structure(file: BinaryIO, size: int) -> None:
     """
     with h5py.File(file, "r") as opened:
         _Survey(size).group(opened["/"], 0)
+        return opened.attrs.get("format")
 
 
 class _Survey:
