@@ -168,7 +168,7 @@ class _Learned:
             **_figures(patients, hyper, self.about, self.failures),
             "key": np.asarray(jax.random.key_data(key)).tolist(),
             "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
-            "model": f"{type(group.model).__module__}:{type(group.model).__qualname__}",
+            "model": type(group.model).__name__,
             "data_hashes": [group.records[i].data_hash for i in rows],
         }
         found = _tree(group, patients, rows, hyper, provenance)
