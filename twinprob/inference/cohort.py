@@ -23,7 +23,7 @@ from ..patient.require import require_kinds
 from .describe import twin_of
 from .joint import joint
 from .methods.nuts import NUTS
-from .methods.sampled import TRUSTED, AbstractMethod, Sampled
+from .methods.sampled import TRUSTED, AbstractMethod, Sampled, Sampler
 from .twin import Twin, decode, decode_record, encode, encode_record, read_tree, write_tree
 
 FORMAT = "twinprob.cohort/1"
@@ -196,7 +196,7 @@ class Cohort(Sequence[Twin]):
         ValueError
             If one of the patients was refused: there is nothing to fit.
         """
-        require_kinds(method=(method, AbstractMethod, None))
+        require_kinds(method=(method, Sampler, None))
         untrusted = [i for i, member in enumerate(self.members) if member.status == UNTRUSTED]
         chosen, members = untrusted if patients is None else [int(i) for i in patients], list(self.members)
         for done, i in enumerate(chosen, 1):
