@@ -15,7 +15,7 @@ from ..forecasting.forecast import forecast
 from ..inference.fit import Personal, fit
 from ..inference.joint import joint
 from ..inference.methods.filter import Filter
-from ..inference.methods.sampled import AbstractMethod
+from ..inference.methods.sampled import AbstractMethod, Sampler
 from ..inference.simulable import simulable
 from ..inference.twin import Twin
 from ..inference.update import update
@@ -157,7 +157,7 @@ def evaluate(
         was learned for another model.
     """
     require_key(key)
-    require_kinds(method=(method, AbstractMethod, None), rolling=(rolling, Filter, None))
+    require_kinds(method=(method, Sampler, None), rolling=(rolling, Filter, None))
     require_each("observations", observations, Observation)
     ahead = require_spacing("Argument `horizon`", horizon)
     if following is not None:
