@@ -5,7 +5,7 @@ Every compiled function of the library is made by `compiled`, so that one place 
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from threading import Lock, RLock
@@ -21,7 +21,7 @@ _MAPS, _MOST_MAPS = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_held: OrderedDict[Hashable, Any] = OrderedDict()
+_held: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 _lock = RLock()
 _turn = Lock()
 _process = {"used": False, "forked": False}
@@ -58,7 +58,8 @@ def compiled(function: F) -> F:
         fixed = tuple(_ARRAY if a is not None else x for x, a in zip(leaves, arrays, strict=True))
         numbers = [a for a in arrays if a is not None]
         shapes = tuple((a.shape, a.dtype) for a in numbers)
-        form = (function, structure, fixed, shapes, jax.dtypes.canonicalize_dtype(float), jax.config.jax_default_device)
+        where = jax.config.jax_default_device  # type: ignore[attr-defined]
+        form = (function, structure, fixed, shapes, jax.dtypes.canonicalize_dtype(float), where)
         program = _found(form)
         if program is None:
             with making:  # threads that come meanwhile need not compile the same again
@@ -110,14 +111,14 @@ def _as_array(x) -> Any:
     return np.asarray(x) if isinstance(x, float | np.generic) else None
 
 
-def _found(form: Hashable) -> Any:
+def _found(form: tuple[Any, ...]) -> Any:
     with _lock:
         if form in _held:
             _held.move_to_end(form)
         return _held.get(form)
 
 
-def _made(form: Hashable, function, structure, fixed, numbers) -> Any:
+def _made(form: tuple[Any, ...], function, structure, fixed, numbers) -> Any:
     """Compile, and let go of old programs where there are too many."""
 
     def run(*numbers):
