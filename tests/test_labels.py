@@ -2,6 +2,7 @@ import copy
 import gc
 import pickle
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def sent(joined):
 
 
 @pytest.mark.parametrize("again", [sent, copy.deepcopy])
-def test_a_tree_can_be_sent_and_copied(joined, again):
+def test_a_tree_can_be_sent_and_copied(joined, again: Callable):
     other = again(joined)
     assert other.identical(joined)
     assert other.attrs == {"title": "two groups"}

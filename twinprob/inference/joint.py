@@ -12,6 +12,7 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
+from ..dynamics.programs import as_data
 from ..dynamics.segments import Segments, build, drives, knots, minutes_per_unit, padded, scale
 from ..dynamics.simulate import AbstractIntegrator, FixedStep, borders, layout_of, outputs_at, slopes_at, timeline_of
 from ..modeling.model import AbstractModel, nearest, pack
@@ -259,7 +260,7 @@ class Joint(eqx.Module):
 
     def traced(self):
         """Return this density with every number as an array, so that other numbers need no new compilation."""
-        return jax.tree.map(lambda x: np.asarray(x) if isinstance(x, float) else x, self)
+        return as_data(self)
 
 
 def joint(

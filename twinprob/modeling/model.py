@@ -207,6 +207,19 @@ class AbstractModel(eqx.Module):
         motions = {name: self.motions.get(name, declared[name].varies) for name in self.unknowns()}
         return {name: process for name, process in motions.items() if process is not None}
 
+    def declared_apart(self, as_data):
+        """Return this model with `as_data` of every number that does not stand in its file: what patients differ in."""
+        changed = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, AbstractModel):
+                changed[field.name] = value.declared_apart(as_data)
+            elif not field.metadata.get("static") and (
+                "covariate" in field.metadata or not _same(value, field.default)
+            ):
+                changed[field.name] = as_data(value)
+        return dataclasses.replace(self, **changed)
+
     def install(self, names: tuple[str, ...], values):
         """Return the patient whose named parameters have these values (used inside compiled code)."""
         changed: dict[str, Any] = {name: values[i] for i, name in enumerate(names)}
@@ -241,6 +254,10 @@ def nearest(name: str, valid) -> str:
     """Return a hint naming the closest valid name, for error messages."""
     close = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.0)
     return f"did you mean `{close[0]}`? Valid names: {', '.join(valid)}." if close else "there are none."
+
+
+def _same(value, default) -> bool:
+    return type(value) is type(default) and bool(value == default)
 
 
 def _check_names(model: AbstractModel, names) -> None:
