@@ -21,7 +21,7 @@ def test_a_tree_goes_as_soon_as_nobody_uses_it(joined, request):
     gc.disable()
     request.addfinalizer(gc.enable)
     made = tree({"state": dataset({"x": Labelled(("time",), np.arange(3.0))}, {}, {})}, {})
-    parts = [weakref.ref(made), weakref.ref(made["state"])]
+    parts: list[weakref.ref] = [weakref.ref(made), weakref.ref(made["state"])]
     del made
     assert [part() for part in parts] == [None, None]
 
