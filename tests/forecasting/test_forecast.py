@@ -24,10 +24,10 @@ def test_the_fan_widens_with_time(ahead):
     assert (high - low)[-1] > 1.2 * (high - low)[0]
 
 
-def test_measurements_spread_more_than_outputs(ahead):
-    inner = np.diff(ahead.quantiles("glucose", [0.05, 0.95], measured=False), axis=0)
-    outer = np.diff(ahead.quantiles("glucose", [0.05, 0.95]), axis=0)
-    assert np.all(outer > inner)
+def test_measurements_scatter_around_outputs_by_the_meters_error(ahead):
+    clean, noisy = (ahead.group(group)["glucose"].values for group in ("predicted_outputs", "predictions"))
+    scatter = np.std((noisy - clean) / clean, axis=(0, 1))
+    np.testing.assert_allclose(scatter, 0.05, atol=5 * 0.05 / np.sqrt(2 * 400))
 
 
 def test_the_summary_states_level_draws_and_error(ahead):
