@@ -59,7 +59,8 @@ def wing_of(nodeid):
 
 
 def pytest_terminal_summary(terminalreporter):
-    seconds, tests = defaultdict(float), defaultdict(set)
+    seconds: dict[str, float] = defaultdict(float)
+    tests: dict[str, set[str]] = defaultdict(set)
     for reports in terminalreporter.stats.values():
         for report in reports:
             if hasattr(report, "duration"):

@@ -11,5 +11,7 @@ def test_what_depends_on_versions_exists(entry):
     path, _, test = entry.partition("::")
     assert (ROOT / path).exists()
     if test:
-        names = {n.name for n in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))) if isinstance(n, ast.FunctionDef)}
+        names = {
+            n.name for n in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))) if isinstance(n, ast.FunctionDef)
+        }
         assert any(name.startswith(test.split("[")[0]) for name in names)

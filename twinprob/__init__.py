@@ -35,7 +35,7 @@ from .diagnostics import (
 )
 from .dynamics import Adaptive, FixedStep, Trajectory, simulate
 from .examples import load_example
-from .forecasting import Forecast, Risk, forecast, risk
+from .forecasting import Forecast, Risk, forecast, risk, warm
 from .inference import (
     NUTS,
     SMC,
@@ -168,6 +168,7 @@ __all__ = [
     "simulate",
     "structural",
     "update",
+    "warm",
 ]
 
 _LAZY = ("export", "plots", "report")

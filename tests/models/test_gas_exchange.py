@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 import twinprob as tp
 from twinprob.models.respiratory import GasExchange, blood
 
+AIR = tp.Inputs.constant(inspired_oxygen=(21, "%"))
 PRESSURES = jnp.array([5.0, 12.0, 27.0, 40.0, 60.0, 95.0, 150.0, 300.0, 700.0])
 
 
@@ -164,7 +165,7 @@ def test_the_steady_carbon_dioxide_is_production_over_ventilation():
 
 
 def test_carbon_dioxide_is_neither_made_nor_lost():
-    after = tp.Inputs.infusions("alveolar_ventilation", [-1e6, 0.0], [0.0, np.inf], [5.0, 3.0], "L/min")
+    after = AIR | tp.Inputs.infusions("alveolar_ventilation", [-1e6, 0.0], [0.0, np.inf], [5.0, 3.0], "L/min")
     times = np.linspace(0.0, 240.0, 2401)
     run = tp.simulate(LUNG, after, times)
     fast, slow = run.state.carbon_dioxide, run.state.tissue_carbon_dioxide
@@ -174,14 +175,15 @@ def test_carbon_dioxide_is_neither_made_nor_lost():
 
 
 def test_a_halved_ventilation_is_felt_for_hours():
-    given = tp.Inputs.infusions("alveolar_ventilation", [-1e6, 0.0], [0.0, np.inf], [5.0, 2.5], "L/min")
+    given = AIR | tp.Inputs.infusions("alveolar_ventilation", [-1e6, 0.0], [0.0, np.inf], [5.0, 2.5], "L/min")
     run = tp.simulate(LUNG, given, np.array([0.0, 5.0, 60.0, 600.0]))
     start, soon, later, end = np.asarray(run.output.arterial_carbon_dioxide)
     assert start + 5 < soon < later < end < 2 * start + 1e-6
 
 
 def test_a_reading_of_100_percent_says_only_that_saturation_is_high():
-    record = tp.Record.build({"pulse_saturation": ([0.0], [100.0], "%")}, start=0.0, end=10.0)
+    given = AIR | tp.Inputs.constant(alveolar_ventilation=(5.0, "L/min"))
+    record = tp.Record.build({"pulse_saturation": ([0.0], [100.0], "%")}, given, start=0.0, end=10.0)
     data = tp.joint(GasExchange(), record).data["pulse_saturation"]
     assert data.limits[0] == 1
 

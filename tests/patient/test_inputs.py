@@ -6,23 +6,31 @@ from hypothesis import strategies as st
 from twinprob.patient.inputs import Course, Inputs
 
 INTERVALS = st.lists(
-    st.tuples(st.integers(0, 100), st.integers(1, 60), st.integers(0, 50), st.booleans()), min_size=1, max_size=8
+    st.tuples(
+        st.integers(0, 100), st.integers(1, 60), st.integers(0, 50), st.booleans(), st.sampled_from(["a", "b", "c"])
+    ),
+    min_size=1,
+    max_size=8,
 )
 
 
 def course_of(intervals):
-    starts, lengths, rates, bolus = (np.array(column) for column in zip(*intervals, strict=True))
-    return Course(starts, starts + lengths, rates, "mU/min", bolus)
+    starts, lengths, rates, bolus, orders = (np.array(column) for column in zip(*intervals, strict=True))
+    return Course(starts, starts + lengths, rates, "mU/min", bolus, orders)
 
 
 def slow_value(course, time):
-    return sum(
-        rate for start, end, rate in zip(course.starts, course.ends, course.rates, strict=True) if start <= time < end
-    )
+    """By hand: every dose under way, and of each order the last row that has begun, if it has not ended."""
+    rows = list(zip(course.starts, course.ends, course.rates, course.bolus, course.orders, strict=True))
+    total = sum(rate for start, end, rate, bolus, _ in rows if bolus and start <= time < end)
+    for order in {row[4] for row in rows}:
+        begun = [row for row in rows if not row[3] and row[4] == order and row[0] <= time]
+        total += begun[-1][2] if begun and time < begun[-1][1] else 0.0
+    return total
 
 
 @given(INTERVALS)
-def test_the_value_is_the_sum_of_what_runs(intervals):
+def test_the_value_is_the_sum_of_what_the_orders_say(intervals):
     course = course_of(intervals)
     times = np.arange(-1, 170, 0.5)
     np.testing.assert_array_equal(course.at(times), [slow_value(course, time) for time in times])
@@ -196,3 +204,90 @@ def test_what_is_known_to_be_zero_stays_so_when_it_is_cut_again(cut):
 def test_an_input_that_has_not_begun_is_not_known_at_all():
     later = Inputs.infusions("insulin", 60, 120, 2.0, "U/h")
     assert (later.until(60).names, later.between(0, 60).names) == ((), ())
+
+
+# ---- the four kinds of input ---------------------------------------------------------------------------------------
+
+
+@given(INTERVALS, st.integers(-5, 170), st.integers(-5, 170))
+def test_the_amount_between_two_times_is_that_of_a_minute_by_minute_count(intervals, one, other):
+    course, (begin, end) = course_of(intervals), sorted((one, other))
+    by_hand = sum(slow_value(course, minute + 0.5) for minute in range(begin, end))
+    assert course.amount(begin, end) == pytest.approx(by_hand, abs=1e-9)
+
+
+@given(INTERVALS, st.randoms(use_true_random=False))
+def test_the_order_of_rows_means_nothing(intervals, chance):
+    shuffled = sorted(intervals, key=lambda _: chance.random())
+    rows = {(start, order) for start, *_, bolus, order in intervals if not bolus}
+    if len(rows) == sum(not row[3] for row in intervals):  # two rows of one order at one time contradict each other
+        times = np.arange(-1, 170, 0.5)
+        np.testing.assert_array_equal(course_of(shuffled).at(times), course_of(intervals).at(times))
+
+
+@given(st.integers(1, 99), st.floats(0.1, 10.0))
+def test_an_infusion_charted_in_two_rows_is_the_same_infusion(border, rate):
+    whole = Inputs.infusions("insulin", 0, 100, rate, "U/h")["insulin"]
+    split = Inputs.infusions("insulin", [0, border], [border, 100], [rate, rate], "U/h")["insulin"]
+    assert split.amount(-10, 200) == pytest.approx(whole.amount(-10, 200), abs=1e-9)
+
+
+def test_a_rate_of_zero_stops_its_order():
+    insulin = Inputs.infusions("insulin", [0, 30], [np.inf, 60], [1.0, 0.0], "U/h")["insulin"]
+    assert (insulin.at(15), insulin.at(45), insulin.at(90)) == (1.0, 0.0, 0.0)
+
+
+def test_different_orders_add():
+    insulin = Inputs.infusions("insulin", [0, 30], [90, 60], [1.0, 2.0], "U/h", order=["pump", "bag"])["insulin"]
+    assert (insulin.at(15), insulin.at(45), insulin.at(75)) == (1.0, 3.0, 1.0)
+
+
+def test_timelines_that_are_merged_add_unless_they_name_one_order():
+    one, other = (Inputs.infusions("insulin", start, 90, 1.0, "U/h") for start in (0, 30))
+    named = [Inputs.infusions("insulin", start, 90, 1.0, "U/h", order="pump") for start in (0, 30)]
+    assert ((one | other)["insulin"].at(45), (named[0] | named[1])["insulin"].at(45)) == (2.0, 1.0)
+
+
+def test_the_same_dose_twice_is_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"insulin is given twice at 10 min.*name two orders"):
+        Inputs.bolus("insulin", [10, 10], [5, 5], "U")
+
+
+def test_the_same_dose_of_two_orders_is_two_doses():
+    assert Inputs.bolus("insulin", [10, 10], [5, 5], "U", order=["1", "2"])["insulin"].amount(0, 60) == 10.0
+
+
+def test_a_rate_that_is_plausible_in_each_row_is_refused_where_orders_add_up_to_too_much():
+    with pytest.raises(ValueError, match=r"insulin adds up to more than is plausible at 5 min, where 2 orders"):
+        Inputs.infusions("insulin", [0, 5], [60, 60], [100.0, 100.0], "U/h", order=["a", "b"])
+
+
+def test_a_setting_is_unknown_before_its_first_row_and_replaced_by_the_next():
+    peep = Inputs.settings("peep", [30, 90], [8.0, 12.0], "cmH2O")["peep"]
+    np.testing.assert_array_equal(peep.at([0, 30, 89, 90, 1e5]), [np.nan, 8.0, 8.0, 12.0, 12.0])
+
+
+def test_rows_of_a_setting_replace_each_other_though_their_orders_differ():
+    given = Inputs.infusions("peep", [0, 60], [np.inf, np.inf], [5.0, 12.0], "cmH2O", order=["a", "b"])
+    assert given["peep"].at(90) == 12.0
+
+
+def test_two_settings_of_one_time_that_differ_are_refused():
+    with pytest.raises(ValueError, match="peep has two different settings at 0 min"):
+        Inputs.settings("peep", [0, 0], [5.0, 8.0], "cmH2O")
+
+
+def test_a_planned_setting_leaves_the_one_before_in_force_until_then():
+    plan = Inputs.settings("peep", [90], [12.0], "cmH2O")
+    given = Inputs.settings("peep", [0], [5.0], "cmH2O").then(plan, 60)
+    assert (given["peep"].at(75), given["peep"].at(95)) == (5.0, 12.0)
+
+
+def test_a_row_charted_late_is_unknown_until_it_was_charted():
+    insulin = Inputs.infusions("insulin", [0, 30], [np.inf, np.inf], [1.0, 4.0], "U/h", known=[0, 60])["insulin"]
+    assert (insulin.until(50).at(45), insulin.until(61).at(45), insulin.at(45)) == (1.0, 4.0, 4.0)
+
+
+def test_a_row_known_before_it_began_is_refused():
+    with pytest.raises(ValueError, match="insulin interval 0 was known at 5 min, before it began at 10 min"):
+        Inputs.infusions("insulin", 10, 20, 1.0, "U/h", known=5)

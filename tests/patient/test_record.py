@@ -23,7 +23,7 @@ def glucose(times, values, unit="mmol/L", **others):
 def stays(draw):
     times = draw(TIMES)
     values = [draw(st.one_of(st.floats(2.0, 20.0), st.just(float("nan")))) for _ in times[1:]]
-    starts = draw(st.lists(st.integers(0, 300), min_size=1, max_size=5))
+    starts = draw(st.lists(st.integers(0, 300), min_size=1, max_size=5, unique=True))
     ends = [start + draw(st.integers(1, 200)) for start in starts]
     rates = [draw(st.floats(0.0, 10.0)) for _ in starts]
     inputs = Inputs.infusions("insulin", starts, ends, rates, "U/h", bolus=[draw(st.booleans()) for _ in starts])
@@ -33,7 +33,7 @@ def stays(draw):
 @given(stays(), st.integers(0, 320))
 def test_until_hides_later_values(record, now):
     known = record.until(now)
-    times = [*known._finite_times(), known.end, *(time for times in known.dropped.values() for time in times)]
+    times = [*known._finite_times(), known.end, *(time for line in known.ledger for time in line.times)]
     assert max(times) <= now
 
 
@@ -296,3 +296,66 @@ def test_a_plateau_below_the_peep_set_then_is_refused_with_its_place():
     peep = Inputs.infusions("peep", [0.0, 60.0], [60.0, np.inf], [5.0, 12.0], "cmH2O")
     with pytest.raises(ValueError, match=r"plateau_pressure\[1\] = 8 cmH2O at 90 min is below the PEEP of 12 set"):
         Record.build({"plateau_pressure": ([30.0, 90.0], [8.0, 8.0], "cmH2O")}, peep)
+
+
+# ---- when things were known, what was given before, what is unknown -------------------------------------------------
+
+
+def test_a_value_is_hidden_until_it_was_known():
+    record = glucose([0, 110], [6.0, 14.0], "mmol/L")
+    late = Record.build({"glucose": ([0, 110], [6.0, 14.0], "mmol/L", None, [0, 160])})
+    counts = [r.until(120).observations["glucose"].times.size for r in (record, late)]
+    assert (counts, late.until(160).observations["glucose"].times.tolist()) == ([2, 1], [0, 110])
+
+
+def test_what_became_known_between_two_times_is_between_them_though_taken_earlier():
+    late = Record.build({"glucose": ([0, 110], [6.0, 14.0], "mmol/L", None, [0, 160])})
+    assert late.between(120, 180).observations["glucose"].times.tolist() == [110]
+
+
+def test_the_present_is_when_something_was_last_known():
+    late = Record.build({"glucose": ([0, 110], [6.0, 14.0], "mmol/L", None, [0, 160])})
+    pump = Record.build({"glucose": ([0, 120], [6.0, 7.0], "mmol/L")}, Inputs.infusions("insulin", 0, 2880, 2, "U/h"))
+    assert (late.end, pump.end) == (160.0, 120.0)
+
+
+def test_a_value_known_before_it_was_taken_is_refused():
+    with pytest.raises(ValueError, match=r"glucose known\[1\] = 5 min is before the value was taken at 10 min"):
+        Record.build({"glucose": ([0, 10], [5.0, 6.0], "mmol/L", None, [0, 5])})
+
+
+def test_a_record_begins_with_what_was_given_before_its_first_value():
+    assert glucose([0, 60], [8.0, 7.0], inputs=Inputs.bolus("insulin", -10, 5, "U")).start == -10.0
+
+
+def test_a_declared_start_counts_what_it_cannot_feel():
+    given = Inputs.bolus("insulin", -10, 5, "U") | Inputs.infusions("insulin", -5, 60, 1.0, "U/h")
+    record = glucose([0, 60], [8.0, 7.0], inputs=given, start=0)
+    assert dict(record.skipped) == {
+        "insulin: dose before the declared start": 1,
+        "insulin: begun before the declared start, taken as in steady state there": 1,
+    }
+
+
+def test_a_record_says_from_when_on_its_settings_are_known():
+    given = Inputs.settings("peep", [30], [5.0], "cmH2O") | Inputs.settings("inspired_oxygen", [180], [50], "%")
+    record = glucose([0, 240], [8.0, 7.0], inputs=given)
+    assert (record.known_from("peep"), record.known_from("peep", "inspired_oxygen"), record.known_from()) == (
+        30,
+        180,
+        0,
+    )
+
+
+@pytest.mark.parametrize(("value", "before"), [("first", 0.5), ((21, "%"), 0.21)])
+def test_what_is_assumed_of_a_setting_holds_before_its_first_row_and_is_said(value, before):
+    given = Inputs.settings("inspired_oxygen", [180], [0.5], "1")
+    record = glucose([0, 240], [8.0, 7.0], inputs=given).assuming(inspired_oxygen=value)
+    assert record.inputs["inspired_oxygen"].at(0) == pytest.approx(before)
+    assert "Assumed: inspired_oxygen before 180 min was" in record.notes[0]
+
+
+def test_what_is_given_to_a_patient_cannot_be_assumed():
+    record = glucose([0, 240], [8.0, 7.0], inputs=Inputs.infusions("insulin", 10, 20, 1.0, "U/h"))
+    with pytest.raises(ValueError, match="`insulin` is no setting"):
+        record.assuming(insulin="first")

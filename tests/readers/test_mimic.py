@@ -312,7 +312,9 @@ def pairs(demo, stay):
 
     why = ("glucose: averaged with another value at the same time",
            "glucose: laboratory value charted again an hour later (summer time)")  # fmt: skip
-    gone = [inside(record.dropped.get(reason, np.zeros(0))) for reason in why]
+    gone = [
+        inside(np.concatenate([np.zeros(0), *(x.times for x in record.ledger if x.why == reason)])) for reason in why
+    ]
     return np.array([inside(record.observations["glucose"].times), *gone])
 
 

@@ -46,7 +46,9 @@ def require_fresh(faults: Iterable[Fault]) -> None:
     ------
     LookupError
     """
-    stale = [fault.name for fault in faults if (ROOT / "twinprob" / fault.file).read_text("utf-8").count(fault.old) != 1]
+    stale = [
+        fault.name for fault in faults if (ROOT / "twinprob" / fault.file).read_text("utf-8").count(fault.old) != 1
+    ]
     if stale:
         raise LookupError(
             "The text of these faults does not stand once in its file; put another fault in their place in "
@@ -80,7 +82,9 @@ def tried_one(fault: Fault, folder: Path) -> dict[str, Any]:
     began = time.perf_counter()
     file.write_text(right.replace(fault.old, fault.new), encoding="utf-8")
     named = [f"tests/{name}" for name in fault.tests]
-    wing = sorted(f"tests/{path.relative_to(folder / 'tests')}" for path in (folder / "tests" / fault.wing).glob("test_*.py"))
+    wing = sorted(
+        f"tests/{path.relative_to(folder / 'tests')}" for path in (folder / "tests" / fault.wing).glob("test_*.py")
+    )
     try:
         by = noticed_by(named, folder, NAMED_LIMIT)
         if by is None and (rest := [name for name in wing if name not in named]):
@@ -132,9 +136,7 @@ def save(found: dict[str, dict[str, Any]], seconds: float | None = None) -> Resu
     result = judged(found)
     status = rows.HOLDS if result.holds else rows.MISSES
     title, bar = LINES[LINE]
-    rows.write(
-        rows.Row(LINE, title, bar, status, result.figure, seconds, rows.today(), rows.machine(), result.details)
-    )
+    rows.write(rows.Row(LINE, title, bar, status, result.figure, seconds, rows.today(), rows.machine(), result.details))
     return result
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..models.respiratory.breaths import Breath, Breaths
 from ..patient import units
+from ..patient.ledger import Ledger
 from ..patient.record import Record
 from .estimates import estimate
 
@@ -56,7 +58,7 @@ def chart_breaths(
         raise ValueError("Argument `breaths` holds no breath; `segment` says in `skipped` what it left out.")
     usable = [breath for breath in kept if not _UNUSABLE & set(breath.flags)]
     times, rows = _windows(usable, length, muscle)
-    lost = {why: list(found) for why, found in record.dropped.items()}
+    lost: dict[str, list[float]] = {}
     unusable = [breath.times[0] / 60.0 for breath in kept if _UNUSABLE & set(breath.flags)]
     lost.setdefault("breaths without a plateau: gap or one phase missing", []).extend(unusable)
     added = {}
@@ -70,8 +72,7 @@ def chart_breaths(
         order = np.argsort(np.append(seen, times[new]), kind="stable")
         added[name] = (np.append(seen, times[new])[order], np.append(charted, values[new])[order], unit)
     joined = record.with_observations({name: one for name, one in added.items() if one[0].size})
-    reasons = {why: np.array(found) for why, found in lost.items() if len(found)}
-    return Record(joined.observations, joined.inputs, joined.covariates, joined.start, joined.end, reasons)
+    return replace(joined, ledger=joined.ledger + Ledger.of_reasons(lost))
 
 
 def _windows(breaths: Sequence[Breath], length: float, muscle: bool) -> tuple[np.ndarray, np.ndarray]:

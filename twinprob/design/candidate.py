@@ -10,7 +10,7 @@ import numpy as np
 from ..inference.twin import Twin
 from ..modeling.model import nearest
 from ..modeling.observation import Observation
-from ..patient.course import Frozen
+from ..patient.frozen import Frozen
 from ..patient.inputs import Inputs
 from ..patient.record import Record
 from ..patient.units import minutes

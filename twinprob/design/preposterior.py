@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from ..dynamics.programs import compiled
 from ..inference.methods.importance import smooth
 from ..modeling.observation import Gaussian, Observation
 
@@ -75,7 +75,7 @@ def log_scaled(means: np.ndarray, variance: np.ndarray) -> bool:
     return bool(np.std(log_sd - np.log(means)) < np.std(log_sd))
 
 
-@eqx.filter_jit
+@compiled
 def _variance(observation, sizes, means):
     def one(own, mean):
         noise = observation.sized(own).noise
@@ -95,7 +95,7 @@ def _variance(observation, sizes, means):
     return jax.vmap(one)(sizes, jnp.asarray(means))
 
 
-@eqx.filter_jit
+@compiled
 def _sample(observation, sizes, means, keys):
     def one(own, mean, key):
         drawn = observation.sized(own).noise.distribution(mean).sample(key)
@@ -104,7 +104,7 @@ def _sample(observation, sizes, means, keys):
     return jax.vmap(one)(sizes, jnp.asarray(means), keys)
 
 
-@eqx.filter_jit
+@compiled
 def _log_density(observation, sizes, means, measured):
     limits = jnp.where(measured <= observation.lower, -1, jnp.where(measured >= observation.upper, 1, 0))
 

@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 from jax.scipy.linalg import cho_factor, cho_solve
 
+from ..dynamics.programs import compiled
 from ..dynamics.segments import bucket
 from ..inference.joint import Joint
 from ..inference.linearize import border_index, linearize, prior_moments
@@ -207,7 +208,7 @@ def _predicted(density: Joint, states, rows, output, index):
     return jnp.stack([getattr(ahead, name)[0] for name in density.model.quantities(density.model.Output)])[output]
 
 
-@eqx.filter_jit
+@compiled
 def _follow(density: Joint, lanes: Lanes, begin, value, moving, points: int, stop):
     """Return best coordinates (lane,), coordinates, log likelihoods (lane, point), positions (lane, point, unknown)."""
 

@@ -5,11 +5,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..dynamics.programs import compiled
 from ..modeling.model import AbstractModel, nearest, pack
 from .arithmetic import PRIME, NoRoot, Real, Residue
 from .symmetry import Point, echelon, unit_rows
@@ -185,7 +185,7 @@ def _start_with_slopes(experiment: Experiment, values, inputs) -> tuple[np.ndarr
     return np.array(state), np.array(slopes)
 
 
-@eqx.filter_jit
+@compiled
 def _first_state(model, unknown: tuple[str, ...], values, inputs):
     def first(values):
         return pack(model.install(unknown, values).initial(model.Input(*inputs)))

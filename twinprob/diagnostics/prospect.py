@@ -3,11 +3,11 @@
 import dataclasses
 import math
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..dynamics.programs import compiled
 from ..forecasting.forecast import forecast
 from ..inference.joint import Joint, joint
 from ..inference.linearize import border_index
@@ -43,7 +43,7 @@ def predictions_of(twin: Twin, hours, inputs: Inputs | None, settings: Grades, *
     whole = dataclasses.replace(twin.record, inputs=twin.record.inputs.then(plan, twin.now), end=float(times[-1]))
     density = joint(twin.model, whole, observations=twin.observations, integrator=twin.integrator, times=times)
     index = jnp.asarray(border_index(density, times))
-    before = _prior_outputs(density.traced(), index, jax.random.split(before_key, _PRIOR_DRAWS))
+    before = _prior_outputs(density, index, jax.random.split(before_key, _PRIOR_DRAWS))
     rows = []
     for label, values in after.items():
         name = str(label)
@@ -54,7 +54,7 @@ def predictions_of(twin: Twin, hours, inputs: Inputs | None, settings: Grades, *
     return rows
 
 
-@eqx.filter_jit
+@compiled
 def _prior_outputs(density: Joint, index, keys):
     """Return outputs of prior draws at segment borders, (draw, time) by name; NaN where not solved."""
 

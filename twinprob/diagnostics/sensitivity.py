@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +14,7 @@ from jax import lax
 
 from ..display import paragraph, section, table
 from ..dynamics.precision import in_double_precision
+from ..dynamics.programs import compiled
 from ..dynamics.segments import build, drives
 from ..dynamics.simulate import AbstractIntegrator, FixedStep, borders, check_times, layout_of, outputs_at, timeline_of
 from ..inference.twin import Twin
@@ -282,7 +282,7 @@ def _inverse(belief: dist.Distribution, quantiles):
     return belief.icdf(quantiles)
 
 
-@eqx.filter_jit
+@compiled
 def _simulated(model, names: tuple[str, ...], values, segments, index, integrator):
     """Return the outputs of every patient, (evaluation, output, time), and whether each simulation succeeded."""
     timeline, layout = timeline_of(segments), layout_of(segments, names)

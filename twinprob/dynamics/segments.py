@@ -1,7 +1,9 @@
 """The timeline of one patient cut where anything changes: the only loop of the library runs over these segments."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 import equinox as eqx
@@ -13,6 +15,8 @@ from ..patient.units import convert
 
 _SAME_TIME = 1e-9
 _SUBSTEPS = (2, 4, 6, 12, 24)
+_USUAL, _OTHER = 6, (2, 24)
+_CHEAPER = 1.5
 
 
 Drive: TypeAlias = tuple[np.ndarray, np.ndarray, bool]  # change times (min), values from each on, whether linear
@@ -23,7 +27,7 @@ class Segments(eqx.Module):
 
     Attributes
     ----------
-    start, length : (segment,) the model's time unit; padding has length zero
+    start, length : (segment,) the model's time unit; padding (`padded`) has length zero
     level, slope : (segment, input) the inputs at the start of each segment, and their rate of change
     knot : (segment, varying) int, which knot of each varying parameter acts
     before : (input,) the inputs just before the first segment
@@ -55,15 +59,39 @@ def bucket(count: int, smallest: int = 8) -> int:
     return next(size + part * size // 4 for part in range(5) if size + part * size // 4 >= count)
 
 
+def scale(*sizes: tuple[int, int]) -> float:
+    """Return the least of 1/4, 1, 2, 4, 8, … that times every `unit` covers its `count`, for sizes (count, unit).
+
+    One number decides every length of a program, so that records of many lengths share few programs. Compiling one
+    takes as long as a hundred runs of it, and a run of what is padded to twice its length a half longer (measured).
+
+    Examples
+    --------
+    >>> [scale((n, 64)) for n in (16, 17, 65, 129)]
+    [0.25, 1.0, 2.0, 4.0]
+    """
+    found = 0.25
+    while any(count > found * unit for count, unit in sizes):
+        found = max(1.0, 2.0 * found)
+    return found
+
+
 def knots(process, start: float, stop: float) -> int:
     """Return how many knots a process needs to cover start to stop (min)."""
     return max(1, math.ceil((stop - start) / process.interval - _SAME_TIME))
 
 
 def build(
-    model, drives: Mapping[str, Drive], start: float, stop: float, times: np.ndarray, *, origin: float | None = None
+    model,
+    drives: Mapping[str, Drive],
+    start: float,
+    stop: float,
+    times: np.ndarray,
+    *,
+    origin: float | None = None,
+    alike: bool = False,
 ) -> tuple[Segments, np.ndarray]:
-    """Cut start…stop (min) into padded segments and locate report times among their borders.
+    """Cut start…stop (min) into segments and locate report times among their borders.
 
     Parameters
     ----------
@@ -73,6 +101,9 @@ def build(
     times : (time,) min, each within start…stop
     origin : float, min
         Where the knots of varying parameters are counted from; `start` by default.
+    alike : bool
+        Whether timelines shall have the same number of steps in a segment, unless another is far cheaper: they can
+        then share a program.
 
     Returns
     -------
@@ -87,7 +118,7 @@ def build(
         marks.append(origin + process.interval * np.arange(math.ceil((stop - origin) / process.interval)))
     borders = _distinct(np.concatenate(marks), start, stop)
     unit = minutes_per_unit(model)
-    borders, substeps = _split(borders, model.step * unit)
+    borders, substeps = _split(borders, model.step * unit, alike)
     index = np.searchsorted(borders, np.asarray(times, float) - _SAME_TIME)
     begins, ends = borders[:-1], borders[1:]
     middle = 0.5 * (begins + ends)
@@ -96,6 +127,7 @@ def build(
         if drives
         else np.zeros((len(begins), 0))
     )
+    _require_known(drives, begins, ends, level)
     slope = (
         np.stack([_slope(d, middle) for d in drives.values()], axis=-1) * unit if drives else np.zeros((len(begins), 0))
     )
@@ -105,18 +137,31 @@ def build(
         else np.zeros((len(begins), 0), np.int32)
     )
     before = np.asarray([_before(d, start) for d in drives.values()])
-    pad = bucket(len(begins), 16) - len(begins)
+    before = np.where(np.isnan(before), level[0], before)  # a setting first charted at the start
     segments = Segments(
-        start=np.pad(begins, (0, pad), mode="edge") / unit,
-        length=np.pad(ends - begins, (0, pad)) / unit,
-        level=np.pad(level, ((0, pad), (0, 0)), mode="edge"),
-        slope=np.pad(slope, ((0, pad), (0, 0))),
-        knot=np.pad(knot, ((0, pad), (0, 0)), mode="edge"),
+        start=begins / unit,
+        length=(ends - begins) / unit,
+        level=level,
+        slope=slope,
+        knot=knot,
         before=before,
         substeps=substeps,
         linear=any(linear for _, _, linear in drives.values()),
     )
     return segments, index.astype(np.int32)
+
+
+def padded(segments: Segments, size: int) -> Segments:
+    """Return so many segments: the last ones have length zero, and nothing happens in them."""
+    pad = (0, size - len(segments.start))
+    return replace(
+        segments,
+        start=np.pad(segments.start, pad, mode="edge"),
+        length=np.pad(segments.length, pad),
+        level=np.pad(segments.level, (pad, (0, 0)), mode="edge"),
+        slope=np.pad(segments.slope, (pad, (0, 0))),
+        knot=np.pad(segments.knot, (pad, (0, 0)), mode="edge"),
+    )
 
 
 def minutes_per_unit(model) -> float:
@@ -149,13 +194,33 @@ def drives(model, inputs: Inputs, measured: Mapping[str, Series], *, weight: flo
             values = convert(series.values, series.unit, declared.unit, variable=name, weight=weight)
             collected[name] = (series.times, np.asarray(values, float), True)
         elif name in inputs:
-            times, values = inputs[name].steps()
-            times, values = np.append(-np.inf, times), np.append(inputs[name].at(-np.inf), values)
-            values = convert(values, inputs[name].unit, declared.unit, variable=name, weight=weight)
-            collected[name] = (times, np.asarray(values, float), False)
+            course = dataclasses.replace(inputs[name], setting=declared.setting)
+            times, values = course.steps()
+            times, values = np.append(-np.inf, times), np.append(course.at(-np.inf), values)
+            values = convert(values, course.unit, declared.unit, variable=name, weight=weight)
+            collected[name] = (times, np.where(np.isnan(values), _absent(declared), values), False)
         else:
-            collected[name] = (np.full(1, -np.inf), np.full(1, float(declared.default)), False)
+            collected[name] = (np.full(1, -np.inf), np.full(1, _absent(declared)), False)
     return collected
+
+
+def _absent(declared) -> float:
+    """Return what an input is where it was not charted: a setting without a default is unknown."""
+    return np.nan if declared.default is None else float(declared.default)
+
+
+def _require_known(drives: Mapping[str, Drive], begins: np.ndarray, ends: np.ndarray, level: np.ndarray) -> None:
+    for place, name in enumerate(drives):
+        unknown = np.flatnonzero(np.isnan(level[:, place]))
+        if unknown.size:
+            first, last = begins[unknown[0]], ends[unknown[-1]]
+            never = np.isnan(drives[name][1]).all()
+            raise ValueError(
+                f"Setting `{name}` is unknown from {first:g} to {last:g} min"
+                f"{', it was never charted' if never else ''}: an uncharted setting is not zero. Give it "
+                f"(`Inputs.settings`), begin later (`record.since`), or say what to assume, e.g. "
+                f"`record.assuming({name}={'(value, unit)' if never else repr('first')})`."
+            )
 
 
 def _value(drive, begins, middle):
@@ -186,14 +251,20 @@ def _distinct(marks, start, stop):
     return marks[np.append(True, np.diff(marks) > _SAME_TIME)]
 
 
-def _split(borders, step):
-    """Split long segments, choosing how many steps a segment may hold so that the scan over all of them is cheapest."""
+def _split(borders, step, alike: bool):
+    """Split long segments, choosing how many steps a segment may hold so that the scan over all of them is cheap."""
     lengths = np.diff(borders)
 
     def pieces(substeps):
         return np.maximum(1, np.ceil(lengths / (step * substeps) - _SAME_TIME)).astype(int)
 
-    # A segment costs about as much as three of the steps inside it (measured on a CPU, for densities and gradients).
-    substeps = min(_SUBSTEPS, key=lambda k: bucket(int(pieces(k).sum()), 16) * (3 + k))
+    def cost(substeps):
+        # A segment costs about as much as three of the steps inside it (measured on a CPU, densities and gradients).
+        count = int(pieces(substeps).sum())
+        return (count if alike else bucket(count, 16)) * (3 + substeps)
+
+    substeps = min(_OTHER if alike else _SUBSTEPS, key=cost)
+    if alike and _CHEAPER * cost(substeps) > cost(_USUAL):
+        substeps = _USUAL
     parts = [np.linspace(a, b, n + 1)[:-1] for a, b, n in zip(borders[:-1], borders[1:], pieces(substeps), strict=True)]
     return np.concatenate([*parts, borders[-1:]]), substeps

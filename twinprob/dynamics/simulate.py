@@ -14,7 +14,9 @@ from jaxtyping import Array, Float
 
 from ..modeling.model import pack
 from ..patient.inputs import Inputs
-from .segments import Segments, build, drives
+from ..patient.record_checks import begun
+from .programs import compiled
+from .segments import Segments, bucket, build, drives, padded
 
 _IMPOSSIBLE = 1e30
 
@@ -258,7 +260,8 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
     measured : mapping of str to Series, optional
         Measured inputs of models that declare them.
     start : float, min, optional
-        Time of the initial state; the first report time by default.
+        Time of the initial state. By default the first report time, or the first dose or infusion where that is
+        earlier, so that what was given before is felt.
     integrator : AbstractIntegrator, optional
         `FixedStep()` by default.
 
@@ -269,7 +272,7 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
     Raises
     ------
     ValueError
-        If `times` is not strictly increasing and finite, or begins before `start`.
+        If `times` is not strictly increasing and finite, or begins before `start`, or a setting is unknown.
 
     Notes
     -----
@@ -277,15 +280,16 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
     is estimated from a second solve with half as many steps; that of an adaptive solve is its own tolerance.
     """
     times = check_times(times, start)
-    start = float(times[0]) if start is None else float(start)
+    start = begun(inputs, float(times[0])) if start is None else float(start)
     known = dataclasses.replace(model, unknown=(), priors={})
     segments, index = build(known, drives(known, inputs, measured or {}), start, float(times[-1]), times)
+    segments = padded(segments, bucket(len(segments.start), 16))
     integrator = FixedStep() if integrator is None else integrator
     output, state, solved, error = _simulate(known, segments, index, integrator)
     return Trajectory(output, state, solved, error)
 
 
-@eqx.filter_jit
+@compiled
 def _simulate(model, segments, index, integrator):
     def solve(integrator, model):
         model, possible = _possible(model)

@@ -5,10 +5,12 @@ Every forecast carries its draws, its effective draws and the solves that failed
 
 from .forecast import Forecast, forecast
 from .risk import Risk, risk
+from .warm import warm
 
 __all__ = [
     "Forecast",
     "Risk",
     "forecast",
     "risk",
+    "warm",
 ]

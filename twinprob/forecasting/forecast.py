@@ -13,7 +13,9 @@ import xarray as xr
 
 from ..display import section, table
 from ..dynamics.precision import in_double_precision
-from ..dynamics.segments import bucket, build, drives, knots
+from ..dynamics.programs import compiled
+from ..dynamics.segments import build, drives, knots, padded, scale
+from ..inference.data import to_length
 from ..inference.joint import Joint
 from ..inference.twin import Twin
 from ..labels import Labelled, dataset, tree
@@ -21,6 +23,9 @@ from ..modeling.model import nearest
 from ..modeling.observation import Observation
 from ..patient.inputs import Inputs
 from ..patient.units import minutes
+
+# Times `scale`: four hours every ten minutes, with a few changes of the inputs, are the size of one.
+_SEGMENTS, _TIMES, _KNOTS = 64, 32, 8
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,11 @@ def forecast(
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     flat = {str(n): v.values.reshape(draws, *v.shape[2:]) for n, v in posterior.data_vars.items()}
     first = np.stack([v.values.ravel() for v in state.data_vars.values()], axis=-1)
-    segments, ahead_knots = _from_last_knots(twin, posterior, segments, flat, times[-1])
+    segments, counts = _from_last_knots(twin, posterior, segments, flat, times[-1])
+    # One size for all: a few knots too many cost nothing, and spare a program for every horizon.
+    size = scale((len(segments.start), _SEGMENTS), (len(times), _TIMES), *((count, _KNOTS) for _, count in counts))
+    segments, index = padded(segments, int(size * _SEGMENTS)), to_length(index, int(size * _TIMES))
+    ahead_knots = tuple((name, int(size * _KNOTS)) for name, _ in counts)
     declared = model.quantities(model.Output)
     how = {
         n: twin.observations.get(n, q.noise)
@@ -183,8 +192,7 @@ def forecast(
                 "`additive` or `relative` size to forecast."
             )
     ahead = Joint(model, segments, {}, how, twin.integrator, ahead_knots)
-    index = np.pad(index, (0, bucket(len(times), 8) - len(times)), mode="edge")
-    outputs, measured, solved = _ahead(ahead, flat, first, jnp.asarray(index), jax.random.split(key, draws))
+    outputs, measured, solved = _ahead(ahead, flat, first, index, key)
     coords = {"time": Labelled(("time",), times, "min", "time since the record's origin")}
 
     def labelled(values, about):
@@ -232,15 +240,14 @@ def _from_last_knots(twin: Twin, posterior, segments, flat, stop: float):
     for name, process in twin.model.processes().items():
         when = float(posterior[f"{name}_knot"].values[-1])
         lasts.append(round((when - twin.record.start) / process.interval))
-        # A few knots too many cost nothing, and spare a program for every horizon.
-        counts.append((name, bucket(knots(process, twin.record.start, stop) - lasts[-1], 4)))
+        counts.append((name, knots(process, twin.record.start, stop) - lasts[-1]))
         flat[name] = flat[name][:, -1:]
     shifted = segments.knot - np.asarray(lasts, segments.knot.dtype)[None, :]
     return eqx.tree_at(lambda s: s.knot, segments, np.maximum(shifted, 0)), tuple(counts)
 
 
-@eqx.filter_jit
-def _ahead(ahead: Joint, draws, first, index, keys):
+@compiled
+def _ahead(ahead: Joint, draws, first, index, key):
     """Carry every draw from its last state through the future segments."""
     model, processes = ahead.model, ahead.model.processes()
 
@@ -265,7 +272,7 @@ def _ahead(ahead: Joint, draws, first, index, keys):
             measured[name] = jnp.where(solved, sample, jnp.nan)
         return jax.tree.map(lambda x: jnp.where(solved, x, jnp.nan), outputs), measured, solved
 
-    return jax.vmap(one)(draws, first, keys)
+    return jax.vmap(one)(draws, first, jax.random.split(key, len(first)))
 
 
 def _extended(model, name: str, process, values, count: int, key):

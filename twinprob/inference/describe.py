@@ -11,11 +11,13 @@ import numpy as np
 import numpyro.distributions as dist
 import xarray as xr
 
-from ..dynamics.segments import bucket, knots, minutes_per_unit
+from ..dynamics.programs import compiled
+from ..dynamics.segments import knots, minutes_per_unit
 from ..dynamics.simulate import FixedStep
 from ..labels import Labelled, dataset, tree
 from ..patient.record import Record
-from .joint import Joint, joint
+from .data import to_length
+from .joint import Joint, with_borders
 from .methods.pool import patient_of
 from .methods.sampled import Sampled
 from .twin import Twin
@@ -30,10 +32,10 @@ def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, k
     """Return the twin that holds what a method sampled; `key` is that of the whole fit."""
     _, describe_key = jax.random.split(key)
     integrator, model = density.integrator, density.model
-    shown = joint(model, record, observations=observations, integrator=integrator, times=_grid(record))
+    shown = with_borders(density, record, _grid(record))
     describe_keys = jax.random.split(describe_key, 3)
     patient = patient_of(density)  # the method's own program, where it has one, draws from the prior too
-    positions = jnp.asarray(patient.program.prior_draws(patient.numbers, describe_keys[1], _PRIOR_DRAWS))
+    positions = np.asarray(patient.program.prior_draws(patient.numbers, describe_keys[1], _PRIOR_DRAWS))
     groups, figures = _groups(shown, record, sampled, positions, keys=describe_keys)
     provenance = {
         "method": sampled.method,
@@ -49,7 +51,7 @@ def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, k
         "tried": sampled.tried,
         "rejected": sampled.rejected,
         "population": population,
-        "notes": [*notes, *sampled.notes],
+        "notes": [*notes, *record.notes, *sampled.notes],
         **figures,
     }
     attrs = {"title": f"twinprob: {type(model).__name__}", "inference_library": "twinprob", "provenance": provenance}
@@ -71,22 +73,22 @@ def _describe(density: Joint, positions, index, key, shape):
     So a posterior of any number of draws, and the prior, share a program.
     """
     count = len(positions)
-    keys = jax.random.split(key, count)
     rows = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1).reshape(-1, _BATCH)
-    parts = [jax.tree.map(np.asarray, _described(density, positions[mine], index, keys[mine])) for mine in rows]
+    parts = [jax.tree.map(np.asarray, _described(density, positions[mine], index, key, mine)) for mine in rows]
     return jax.tree.map(lambda *x: np.concatenate(x)[:count].reshape(*shape, *x[0].shape[1:]), *parts)
 
 
-@eqx.filter_jit
-def _described(density: Joint, positions, index, keys):
+@compiled
+def _described(density: Joint, positions, index, key, rows):
+    """Return what is reported about a batch of draws; a draw's chance depends on its own place alone."""
 
-    def one(position, key):
+    def one(position, row):
         values = density.constrain(position)
         parameters = density.paths(values)
         states, solved, rows = density.states(parameters)
         means = density.at_measurements(states, rows)
         measured = density.measured(means, values)
-        keys = jax.random.split(key, max(len(measured), 1))
+        keys = jax.random.split(jax.random.fold_in(key, row), max(len(measured), 1))
         sites = density.sites()
         return {
             "values": values,
@@ -100,7 +102,7 @@ def _described(density: Joint, positions, index, keys):
             "log_prior": {name: jnp.sum(sites[name].log_prob(value)) for name, value in values.items()},
         }
 
-    return jax.vmap(one)(positions, keys)
+    return jax.vmap(one)(positions, rows)
 
 
 def _groups(
@@ -109,9 +111,9 @@ def _groups(
     shape = sampled.positions.shape[:2]
     borders = _borders(density, record)
     keep = np.unique(np.linspace(0, len(borders) - 1, _TRAJECTORY_TIMES).astype(int))
-    # Padded to one of few sizes, which spares most records a program of their own; cut again where it is labeled.
-    index = jnp.asarray(np.pad(keep, (0, bucket(len(keep), 16) - len(keep)), mode="edge"))
-    flat = jnp.asarray(sampled.positions.reshape(-1, density.size))
+    # Padded to what a record of this size may show, so that all share a program; cut again where it is labeled.
+    index = to_length(keep, min(_TRAJECTORY_TIMES, len(density.segments.start) + 1))
+    flat = sampled.positions.reshape(-1, density.size)
     described = _describe(density, flat, index, keys[0], shape)
     prior = _describe(density, prior_positions, index, keys[2], (1, _PRIOR_DRAWS))
     coords = _coords(density, record, borders[keep])
@@ -168,7 +170,7 @@ def _coords(density: Joint, record: Record, times) -> dict[str, Labelled]:
 def _modes(density: Joint, record: Record, sampled: Sampled, index, key) -> dict[str, Labelled]:
     """Return where each mode is, most probable first, its log density and its share of the posterior."""
     positions, densities, weights = (np.stack(parts) for parts in zip(*sampled.modes, strict=True))
-    described = _describe(density, jnp.asarray(positions), index, key, (len(positions),))
+    described = _describe(density, positions, index, key, (len(positions),))
     found = _parameters(density, record, described, ("mode",))
     found["log_density"] = Labelled(("mode",), densities, "", "log density on the unconstrained scale")
     return {**found, "weight": Labelled(("mode",), weights, "", "share of the posterior")}
@@ -272,11 +274,10 @@ def _integration_error(density: Joint, positions) -> float:
     if not density.data or not isinstance(density.integrator, FixedStep):
         return 0.0
     finer = eqx.tree_at(lambda d: d.integrator, density, FixedStep(refine=2 * density.integrator.refine))
-    few = positions[:: max(1, len(positions) // 16)][:16]
-    return float(_largest_shift(density, finer, few))
+    return float(_largest_shift(density, finer, positions[np.arange(16) * len(positions) // 16]))
 
 
-@eqx.filter_jit
+@compiled
 def _largest_shift(density, finer, positions):
     def one(position):
         values = density.constrain(position)

@@ -16,6 +16,7 @@ from .joint import joint
 from .methods.laplace import Laplace
 from .methods.nuts import NUTS
 from .methods.sampled import AbstractMethod
+from .simulable import simulable
 from .twin import Twin
 
 
@@ -68,12 +69,13 @@ def fit(
     TypeError
         If `record` is no `Record`.
     ValueError
-        If the record holds measurements but none of the model's outputs, the model has no unknown parameter, or the
-        population was learned for another model.
+        If the record holds measurements but none of the model's outputs, or only such as were taken before a setting
+        was charted that the model needs; the model has no unknown parameter, or the population was learned for another
+        model.
     RuntimeError
         If the model can be solved at no starting point.
     """
-    density, observations = posed(model, record, population, observations, integrator)
+    density, record, observations = posed(model, record, population, observations, integrator)
     sample_key, _ = jax.random.split(key)
     notes: tuple[str, ...] = ()
     sampled = (Laplace() if method is None else method).sample(density, key=sample_key, progress=progress)
@@ -86,12 +88,13 @@ def fit(
 
 
 def posed(model: AbstractModel, record: Record, population: Personal | None, observations, integrator):
-    """Return the density of a fit, and how outputs are measured where not as the model declares."""
+    """Return the density of a fit, the record it uses, and how outputs are measured where not as the model declares."""
     require_record(record, "record")
+    record = simulable(model, record)
     if population is not None:
         model, observations = population.personalize(model, record, observations)
     density = joint(_checked(model, record), record, observations=observations, integrator=integrator)
-    return density, dict(observations or {})
+    return density, record, dict(observations or {})
 
 
 def _checked(model: AbstractModel, record: Record) -> AbstractModel:

@@ -103,7 +103,9 @@ class _Question:
     def pose(self, record) -> tuple[Member, Patient | None]:
         """Return a patient ready to be fitted, or the reason why not."""
         try:
-            density, given = posed(self.model, record, self.population, self.observations or None, self.integrator)
+            density, record, given = posed(
+                self.model, record, self.population, self.observations or None, self.integrator
+            )
         except (ValueError, TypeError, RuntimeError) as error:
             return Member(record, self.model, self.observations, None, str(error)), None
         return Member(record, density.model, given, None), patient_of(density)

@@ -22,6 +22,7 @@ from .methods.hierarchy import Hyperparameters, Patients, effective, mode, sampl
 from .methods.laplace import Laplace
 from .methods.sampled import AbstractMethod, generator
 from .population import Population, Term, constant_sites, located, moments, with_priors
+from .simulable import simulable
 
 _METHOD = Laplace(starts=3, draws=250, proposals=1500, rounds=2)
 _LAST = Laplace(starts=3, draws=500, proposals=3000, rounds=2)
@@ -205,7 +206,7 @@ class _Group:
 
 def _group(model, records, covariates, observations, integrator) -> _Group:
     outputs = model.quantities(model.Output)
-    kept = tuple(r for r in records if set(outputs) & set(r.observations))
+    kept = tuple(simulable(model, r) for r in records if set(outputs) & set(r.observations))
     if len(kept) < _FEWEST:
         raise ValueError(
             f"A population needs at least {_FEWEST} records with an output of model `{type(model).__name__}` "

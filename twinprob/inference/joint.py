@@ -12,34 +12,18 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
-from ..dynamics.segments import Segments, bucket, build, drives, knots, minutes_per_unit
+from ..dynamics.segments import Segments, build, drives, knots, minutes_per_unit, padded, scale
 from ..dynamics.simulate import AbstractIntegrator, FixedStep, borders, layout_of, outputs_at, slopes_at, timeline_of
 from ..modeling.model import AbstractModel, nearest, pack
 from ..modeling.observation import Measured, Observation
 from ..patient.record import Record
 from ..patient.units import convert, reach
+from .data import Data, data_of, panels_of, to_length
 
 _IMPOSSIBLE = 1e30
+_SHOWN = 256
+_SEGMENTS, _KNOTS = 128, 64  # times `scale`: how many segments, and how many knots and measurements of each kind
 _LARGEST = 150.0  # exp(150)^4 is still finite
-
-
-class Data(eqx.Module):
-    """The measurements of one output in the model's unit, padded.
-
-    Attributes
-    ----------
-    values : (time,) in the output's unit
-    limits : (time,) int, -1 below, 0 measured, +1 above
-    present : (time,) bool, False for padding
-    index : (time,) int, segment border of each measurement
-    widths : (time,) factors on the noise of values that repeat others, or None
-    """
-
-    values: np.ndarray
-    limits: np.ndarray
-    present: np.ndarray
-    index: np.ndarray
-    widths: np.ndarray | None = None
 
 
 class Joint(eqx.Module):
@@ -315,31 +299,46 @@ def joint(
         if name not in declared:
             raise ValueError(f"Model `{type(model).__name__}` has no output `{name}`; {nearest(name, declared)}")
     present = [name for name in declared if name in record.observations and len(record.observations[name].times)]
-    everything = [record.observations[name].times for name in present]
-    times = np.unique(np.concatenate([*everything, np.asarray(times, float)]))
-    driven = drives(model, record.inputs, record.observations, weight=record.weight)
-    start, stop = record.start, max(record.end, record.start + model.step * 1e-6)
-    segments, index = build(model, driven, start, stop, times)
-    sizes = tuple((name, bucket(knots(p, start, stop))) for name, p in model.processes().items())
+    segments, index = _timeline(model, record, {name: record.observations[name].times for name in present}, times)
+    counts = {name: knots(p, record.start, _stop(model, record)) for name, p in model.processes().items()}
+    lengths = [*counts.values(), *(len(places) for places in index.values())]
+    size = scale((len(segments.start), _SEGMENTS), *((length, _KNOTS) for length in lengths))
+    segments, length = padded(segments, int(size * _SEGMENTS)), int(size * _KNOTS)
     how = {name: (observations or {}).get(name, declared[name].noise) for name in present}
     data = {
-        name: _data(record.observations[name], name, declared[name].unit, how[name], index[np.searchsorted(times, t)])
-        for name, t in zip(present, everything, strict=True)
+        name: data_of(record.observations[name], name, declared[name].unit, how[name], index[name], length)
+        for name in present
     }
     how = {
         name: dataclasses.replace(o, noise=o.noise.padded(int(data[name].present.sum()), data[name].present.size))
         for name, o in how.items()
     }
     integrator = FixedStep() if integrator is None else integrator
-    return Joint(model, segments, data, how, integrator, sizes, _panels(data))
+    return Joint(model, segments, data, how, integrator, tuple((name, length) for name in counts), panels_of(data))
 
 
-def _panels(data: Mapping[str, Data]) -> tuple[tuple[str, ...], ...]:
-    """Group outputs that are measured at the same times, such as a blood gas."""
-    panels: dict[bytes, list[str]] = {}
-    for name, measured in data.items():
-        panels.setdefault(measured.index.tobytes(), []).append(name)
-    return tuple(tuple(names) for names in panels.values())
+def with_borders(density: Joint, record: Record, times: np.ndarray) -> Joint:
+    """Return the density of a record with segments that end at further times (time,) min too: the same, but slower."""
+    seen = {name: record.observations[name].times for name in density.data}
+    segments, index = _timeline(density.model, record, seen, times)
+    # A day's worth beside a small record, and as many as are ever shown beside others: no further choice of lengths.
+    count, size = len(segments.start), len(density.segments.start)
+    room = _SHOWN // 4 if size < _SEGMENTS and count <= size + _SHOWN // 4 else max(_SHOWN, count - size)
+    segments = padded(segments, size + room)
+    data = {n: dataclasses.replace(d, index=to_length(index[n], len(d.index))) for n, d in density.data.items()}
+    return dataclasses.replace(density, segments=segments, data=data)
+
+
+def _stop(model: AbstractModel, record: Record) -> float:
+    return max(record.end, record.start + model.step * 1e-6)
+
+
+def _timeline(model: AbstractModel, record: Record, seen: Mapping[str, np.ndarray], times):
+    """Return the segments of a record, and the border of each time seen by output."""
+    every = np.unique(np.concatenate([*seen.values(), np.asarray(times, float)]))
+    driven = drives(model, record.inputs, record.observations, weight=record.weight)
+    segments, index = build(model, driven, record.start, _stop(model, record), every, alike=True)
+    return segments, {name: index[np.searchsorted(every, own)] for name, own in seen.items()}
 
 
 def slope_of(name: str) -> str:
@@ -360,17 +359,3 @@ def with_covariates(model: AbstractModel, record: Record) -> AbstractModel:
             given = record.covariates[name]
             values[name] = float(convert(given.value, given.unit or "", declared.unit, variable=name))
     return dataclasses.replace(model, **values) if values else model
-
-
-def _data(series, name, unit, observation, index) -> Data:
-    values = np.asarray(convert(series.values, series.unit, unit, variable=name), float)
-    values, limits = observation.censored(values, series.limits)
-    pad = bucket(len(values)) - len(values)
-    widths = None if observation.repeats is None else observation.repeats.widths(series.times)
-    return Data(
-        values=np.pad(values, (0, pad), mode="edge"),
-        limits=np.pad(limits, (0, pad)),
-        present=np.pad(np.ones(len(values), bool), (0, pad)),
-        index=np.pad(index, (0, pad), mode="edge").astype(np.int32),
-        widths=None if widths is None else np.pad(widths, (0, pad), mode="edge"),
-    )

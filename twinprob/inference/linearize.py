@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
+from ..dynamics.programs import compiled
 from ..dynamics.segments import minutes_per_unit
 from ..modeling.model import AbstractModel, nearest
 from ..patient.record import Record
@@ -70,9 +71,9 @@ def linearize(density: Joint, position: np.ndarray, horizons: np.ndarray) -> Lin
     index = border_index(density, horizons)
     censored = any(bool(np.any(data.limits != 0)) for data in density.data.values())
     slopes, means, parameters, outlook, future, solved = jax.tree.map(
-        np.asarray, _slopes(density.traced(), jnp.asarray(position), jnp.asarray(index))
+        np.asarray, _slopes(density, jnp.asarray(position), jnp.asarray(index))
     )
-    weights = jax.tree.map(np.asarray, _weights(density.traced(), jnp.asarray(position), means, censored))
+    weights = jax.tree.map(np.asarray, _weights(density, jnp.asarray(position), means, censored))
     found, layout = {}, density.layout()
     for name, data in density.data.items():
         present = np.asarray(data.present)
@@ -104,7 +105,7 @@ def _knots_used(density: Joint, place: int) -> int:
     return int(np.max(np.asarray(density.segments.knot)[moving, place], initial=0)) + 1
 
 
-@eqx.filter_jit
+@compiled
 def _slopes(density: Joint, position, index):
     processes = density.model.processes()
 
@@ -125,7 +126,7 @@ def _slopes(density: Joint, position, index):
     return by_mean, means, by_parameter, by_future, future, solved
 
 
-@eqx.filter_jit
+@compiled
 def _weights(density: Joint, position, means, censored: bool):
     """Return the expected information of each measurement about its mean and its noise sizes, by output."""
     layout, sites, found = density.layout(), density.sites(), {}
@@ -253,7 +254,7 @@ def best_position(density: Joint, *, starts: int = 8, iterations: int = 60) -> n
         else np.full((1, len(mean)), 0.5)
     )
     begin = mean + spread * np.concatenate([np.zeros((1, len(mean))), norm.ppf(np.clip(points, 0.05, 0.95))])[:starts]
-    positions, values, *_ = climb_from(density.traced(), begin, ~parts.scale, iterations, 1e-8)
+    positions, values, *_ = climb_from(density, begin, ~parts.scale, iterations, 1e-8)
     if not np.any(np.isfinite(values)):
         raise RuntimeError(
             f"The model could not be solved at any of {starts} starting points; check the units of the record's inputs."

@@ -21,6 +21,7 @@ from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from ..patient.course import Course
 from ..patient.inputs import Inputs
+from ..patient.ledger import Ledger, Line
 from ..patient.record import Record
 from ..patient.series import Covariate, Series
 
@@ -302,6 +303,7 @@ def encode_record(record: Record) -> dict[str, Any]:
                 "values": exact(s.values),
                 "unit": s.unit,
                 "limits": [int(x) for x in s.limits],
+                "known": exact(s.known),
             }
             for name, s in record.observations.items()
         },
@@ -310,12 +312,17 @@ def encode_record(record: Record) -> dict[str, Any]:
                 **{part: exact(getattr(c, part)) for part in ("starts", "ends", "rates")},
                 "unit": c.unit,
                 "bolus": [bool(b) for b in c.bolus],
+                "orders": c.orders.tolist(),
+                "known": exact(c.known),
+                "setting": c.setting,
             }
             for name, c in record.inputs.courses.items()
         },
         "covariates": {name: [c.value, c.unit] for name, c in record.covariates.items()},
         "span": exact([record.start, record.end]),
-        "dropped": {why: exact(times) for why, times in record.dropped.items()},
+        "ledger": [[x.source, x.variable, x.fate, x.reason, x.rows.tolist(), exact(x.times)] for x in record.ledger],
+        "person": record.person,
+        "notes": list(record.notes),
     }
 
 
@@ -326,14 +333,35 @@ def decode_record(described: dict[str, Any]) -> Record:
         return np.array([float.fromhex(x) for x in texts])
 
     observations = {
-        name: Series(exact(s["times"]), exact(s["values"]), s["unit"], np.array(s["limits"], np.int8))
+        name: Series(
+            exact(s["times"]),
+            exact(s["values"]),
+            s["unit"],
+            np.array(s["limits"], np.int8),
+            exact(s.get("known", s["times"])),
+        )
         for name, s in described["observations"].items()
     }
     courses = {
-        name: Course(exact(c["starts"]), exact(c["ends"]), exact(c["rates"]), c["unit"], np.array(c["bolus"], bool))
+        name: Course(
+            exact(c["starts"]),
+            exact(c["ends"]),
+            exact(c["rates"]),
+            c["unit"],
+            np.array(c["bolus"], bool),
+            # Files of the first format know no orders: there overlapping rows add.
+            np.array(c.get("orders", [f"#{i}" for i in range(len(c["starts"]))]), str),
+            exact(c.get("known", c["starts"])),
+            c.get("setting", False),
+        )
         for name, c in described["inputs"].items()
     }
     covariates = {name: Covariate(value, unit) for name, (value, unit) in described["covariates"].items()}
     start, end = exact(described["span"])
-    dropped = {why: exact(times) for why, times in described["dropped"].items()}
-    return Record(observations, Inputs(courses), covariates, float(start), float(end), dropped)
+    lines = [
+        Line(source, variable, fate, reason, np.array(rows, int), exact(times))
+        for source, variable, fate, reason, rows, times in described.get("ledger", ())
+    ]
+    ledger = Ledger(tuple(lines)) + Ledger.of_reasons({w: exact(t) for w, t in described.get("dropped", {}).items()})
+    about = (ledger, described.get("person", ""), tuple(described.get("notes", ())))
+    return Record(observations, Inputs(courses), covariates, float(start), float(end), *about)

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from ..dynamics.precision import in_double_precision
+from ..dynamics.programs import compiled
 from ..dynamics.segments import knots
 from ..labels import Labelled, dataset, tree
 from ..patient.record import Record, require_record
@@ -250,7 +250,7 @@ def _filtered_before(twin: Twin) -> xr.Dataset | None:
     return twin.group("trajectory").quantile(list(LEVELS), dim=("chain", "draw"))
 
 
-@eqx.filter_jit
+@compiled
 def _outputs(model, parameters, states, level):
     """Return the noise-free outputs of every draw."""
 

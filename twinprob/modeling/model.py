@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
+from ..patient.vocabulary import VOCABULARY
 from .process import AbstractProcess
 
 Prior: TypeAlias = Any  # a numpyro Distribution, or a function from the model to one
@@ -29,13 +30,14 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
-    """The declaration of one state, input or output: unit, meaning, noise, and an input's value where none is given."""
+    """The declaration of one state, input or output: unit, meaning, noise, and what an input is where none is given."""
 
     unit: str
     about: str
     noise: Any
     measured: bool
-    default: float
+    default: float | None
+    setting: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +73,15 @@ def parameter(prior: Prior, *, unit: str, source: str, value=None, about: str = 
     return eqx.field(default=value, metadata={"parameter": declaration})
 
 
-def quantity(unit: str, about: str = "", *, noise=None, measured: bool = False, default: float = 0.0) -> Any:
+def quantity(
+    unit: str,
+    about: str = "",
+    *,
+    noise=None,
+    measured: bool = False,
+    setting: bool = False,
+    default: float | None = None,
+) -> Any:
     """Declare a state, input or output with its unit.
 
     Parameters
@@ -83,10 +93,16 @@ def quantity(unit: str, about: str = "", *, noise=None, measured: bool = False, 
         How an output is measured where the caller says nothing else.
     measured : bool
         Whether an input is a measured signal, which runs linearly between its samples.
-    default : float
-        The value of an input that a record does not name: 0 for what is given to a patient, but room air is 0.21.
+    setting : bool
+        Whether an input is a setting, which holds until its next row and is unknown before the first; those that the
+        vocabulary calls settings need not say so. What is neither measured nor a setting is given to the patient, as a
+        rate or a dose.
+    default : float, optional
+        What the equations take where a setting was never charted and they can do without it (a model's word for "not
+        used"). Without it an uncharted setting is unknown and the model cannot be simulated there; what is given to
+        the patient is 0 where nothing was charted.
     """
-    return dataclasses.field(metadata={"quantity": Quantity(unit, about, noise, measured, default)})
+    return dataclasses.field(metadata={"quantity": Quantity(unit, about, noise, measured, default, setting)})
 
 
 def covariate(unit: str, *, value: float) -> Any:
@@ -164,7 +180,7 @@ class AbstractModel(eqx.Module):
     @classmethod
     def quantities(cls, kind: type) -> dict[str, Quantity]:
         """Return the declared states, inputs or outputs by name; `kind` is one of the nested classes."""
-        return {f.name: f.metadata["quantity"] for f in dataclasses.fields(kind)}
+        return {f.name: _known_kind(f.name, f.metadata["quantity"]) for f in dataclasses.fields(kind)}
 
     def unknowns(self) -> tuple[str, ...]:
         """Return the names of the unknown parameters, in declaration order."""
@@ -241,6 +257,13 @@ def nearest(name: str, valid) -> str:
     """Return a hint naming the closest valid name, for error messages."""
     close = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.0)
     return f"did you mean `{close[0]}`? Valid names: {', '.join(valid)}." if close else "there are none."
+
+
+def _known_kind(name: str, declared: Quantity) -> Quantity:
+    """Return a declaration with what the vocabulary adds: whether it is a setting, and 0 where nothing is given."""
+    setting = declared.setting or (name in VOCABULARY and VOCABULARY[name].setting)
+    default = 0.0 if declared.default is None and not setting else declared.default
+    return dataclasses.replace(declared, setting=setting, default=default)
 
 
 def _check_names(model: AbstractModel, names) -> None:

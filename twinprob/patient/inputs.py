@@ -1,20 +1,28 @@
-"""Everything done to the patient over time: infusions, boluses, feeds.
+"""Everything done to the patient over time: infusions, boluses, feeds, settings of devices.
 
-An input is piecewise constant. A bolus is a short infusion of stated duration; intervals that overlap add.
+An input is piecewise constant; `Course` says what its rows mean together.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import display
-from . import units
-from .course import Course, Frozen, require_plausible_rates
+from . import tables, units
+from .course import Course, require_plausible_rates
+from .frozen import Frozen
+from .input_checks import (
+    check_unit,
+    is_setting,
+    read_known,
+    read_times,
+    refuse_contradiction,
+    refuse_twice,
+)
 
 __all__ = ["Course", "Inputs"]
 
@@ -72,9 +80,11 @@ class Inputs:
         unit: str,
         *,
         bolus: Any = False,
+        order: Any = None,
+        known: Any = None,
         own: tuple[str, ...] = (),
     ) -> Inputs:
-        """Give one input as intervals of constant rate.
+        """Give one input as intervals of constant rate, or of a constant setting where the vocabulary calls it one.
 
         Parameters
         ----------
@@ -87,7 +97,12 @@ class Inputs:
         unit : str
             A rate, for example "U/h" or "ug/kg/min".
         bolus : bool or (change,) bool
-            Whether an interval is a dose that ends by itself.
+            Whether an interval is a dose that ends by itself; doses add.
+        order : str or (change,) str, optional
+            Which order each interval belongs to: intervals of one order replace each other from the later one's start
+            on (a rate of 0 stops it), different orders add. All are one order where nothing is said.
+        known : (change,) min, optional
+            When each interval was known, if not at its start.
         own : tuple of str
             Names outside the vocabulary.
 
@@ -100,10 +115,11 @@ class Inputs:
         ------
         ValueError
             If the name is unknown, the unit is no rate of the variable's dimension, an end is missing or not after
-            its start, or a rate is negative, not finite or implausible.
+            its start, a rate is negative, not finite or implausible, also where orders add up, a dose is given twice,
+            two settings of one time differ, or an interval was known before it began.
         """
-        unit = _check_unit(variable, unit, own)
-        begins, stops = _times(variable, "start", starts, unit), _times(variable, "end", ends, unit)
+        unit = check_unit(variable, unit, own)
+        begins, stops = read_times(variable, "start", starts, unit), read_times(variable, "end", ends, unit)
         amounts = np.array(rates, float, ndmin=1)
         if not begins.size == stops.size == amounts.size:
             raise ValueError(
@@ -117,10 +133,55 @@ class Inputs:
             )
         for index in np.flatnonzero(~np.isfinite(amounts) | (amounts < 0)):
             raise ValueError(f"{variable} interval {index} must have a finite rate of 0 or more.")
-        course = Course(begins, stops, amounts, unit, np.broadcast_to(np.asarray(bolus, bool), begins.shape))
+        doses = np.broadcast_to(np.asarray(bolus, bool), begins.shape)
+        orders = np.broadcast_to(np.asarray("#1" if order is None else order, str), begins.shape)
+        moments = begins if known is None else read_known(variable, known, begins)
+        course = Course(begins, stops, amounts, unit, doses, orders, moments, is_setting(variable, own))
+        refuse_twice(variable, course)
         if not units.per_weight(unit):
             require_plausible_rates(variable, course)
         return cls({variable: course})
+
+    @classmethod
+    def settings(
+        cls, variable: str, times: Any, values: Any, unit: str, *, known: Any = None, own: tuple[str, ...] = ()
+    ) -> Inputs:
+        """Give a setting of a device: each value holds until the next; before the first it is unknown.
+
+        Parameters
+        ----------
+        variable : str
+            The input's name.
+        times : (change,) min
+            When each value was set; numbers, or text such as "24 h".
+        values : (change,)
+            In `unit`.
+        unit : str
+            For example "cmH2O".
+        known : (change,) min, optional
+            When each value was known, if not when it was set.
+        own : tuple of str
+            Names outside the vocabulary.
+
+        Returns
+        -------
+        inputs : Inputs
+            With this one input; also an input that the vocabulary does not call a setting is one here.
+
+        Raises
+        ------
+        ValueError
+            As `infusions`.
+
+        Examples
+        --------
+        >>> peep = Inputs.settings("peep", [30, 90], [8.0, 12.0], "cmH2O")["peep"]
+        >>> peep.at(0), peep.at(60), peep.at(600)
+        (nan, 8.0, 12.0)
+        """
+        count = np.size(np.asarray(times, dtype=object))
+        given = cls.infusions(variable, times, [math.inf] * count, values, unit, known=known, own=own)
+        return cls({variable: replace(given[variable], setting=True)})
 
     @classmethod
     def bolus(
@@ -131,6 +192,8 @@ class Inputs:
         unit: str = "U",
         *,
         duration: float | str = 1.0,
+        order: Any = None,
+        known: Any = None,
         own: tuple[str, ...] = (),
     ) -> Inputs:
         """Give doses, each as a short infusion of stated duration.
@@ -147,6 +210,8 @@ class Inputs:
             An amount, for example "U" or "g".
         duration : float or str, min
             How long each takes.
+        order, known
+            As for `infusions`; doses of one time and one amount are two only if their orders differ.
         own : tuple of str
             Names outside the vocabulary.
 
@@ -165,14 +230,15 @@ class Inputs:
                 f"{variable}: a bolus is an amount, but {unit!r} is a rate; use Inputs.infusions with an end."
             )
         length = units.minutes(duration)
-        starts = _times(variable, "start", time, unit)
+        starts = read_times(variable, "start", time, unit)
         rates = np.array(amount, float, ndmin=1) / length
+        given = f"{unit}/min" if unit else unit
         return cls.infusions(
-            variable, starts, starts + length, rates, f"{unit}/min" if unit else unit, bolus=True, own=own
+            variable, starts, starts + length, rates, given, bolus=True, order=order, known=known, own=own
         )
 
     def merge(self, other: Inputs, *, weight: float | None = None) -> Inputs:
-        """Join two timelines; what both name is added.
+        """Join two timelines; what both name is added, or sewn together if it is a setting.
 
         Parameters
         ----------
@@ -184,24 +250,20 @@ class Inputs:
         Returns
         -------
         inputs : Inputs
-            Every interval of both.
+            Every interval of both. Orders that have no name stay apart and add; orders of one name are one order.
 
         Raises
         ------
         ValueError
-            If units of the same input cannot be converted.
+            If units of the same input cannot be converted, or two settings of one time differ.
         """
         courses = dict(self.courses)
         for name, course in other.courses.items():
             if name in courses:
                 mine = courses[name]
-                parts = (mine, course.to(mine.unit, variable=name, weight=weight))
-                columns = (
-                    np.concatenate([getattr(part, key) for part in parts])
-                    for key in ("starts", "ends", "rates", "bolus")
-                )
-                starts, ends, rates, bolus = columns
-                course = Course(starts, ends, rates, mine.unit, bolus)
+                theirs = course.to(mine.unit, variable=name, weight=weight).renamed(mine.orders.tolist())
+                course = Course.joined((mine, theirs))
+                refuse_contradiction(name, course)
             courses[name] = course
         return Inputs(courses)
 
@@ -272,14 +334,18 @@ class Inputs:
         plan : Inputs
             What the inputs it names do from `at` on; what it says about earlier times is not used.
         at : float or str, min
-            Inputs that the plan does not name run on as they are: infusions continue, boluses stop.
+            Inputs that the plan does not name run on as they are: infusions continue, boluses stop. A setting that the
+            plan names later than `at` holds until then.
 
         Returns
         -------
         inputs : Inputs
             Nothing of this timeline later than `at` is in it.
         """
-        past = {name: course.stop(at) if name in plan else course.until(at) for name, course in self.courses.items()}
+        past = {
+            name: course.stop(at) if name in plan and not course.setting else course.until(at)
+            for name, course in self.courses.items()
+        }
         return Inputs(past).merge(Inputs({name: course.after(at) for name, course in plan.courses.items()}))
 
     def to_frame(self) -> pd.DataFrame:
@@ -288,35 +354,13 @@ class Inputs:
         Returns
         -------
         frame : pandas.DataFrame
-            Columns start, end (min), variable, rate, unit, bolus.
+            Columns start, end (min), variable, rate, unit, bolus, order, known (min).
         """
-        import pandas as pd
-
-        columns = ["start", "end", "variable", "rate", "unit", "bolus"]
-        rows = [
-            row
-            for name, course in self.courses.items()
-            for row in zip(
-                course.starts,
-                course.ends,
-                [name] * course.starts.size,
-                course.rates,
-                [course.unit] * course.starts.size,
-                course.bolus,
-                strict=True,
-            )
-        ]
-        return pd.DataFrame(rows, columns=columns)
+        return tables.doses(self)
 
     def _each(self, cut: Any) -> Inputs:
         cuts = {name: cut(course) for name, course in self.courses.items()}
         return Inputs({n: cut for n, cut in cuts.items() if cut.starts.size or not self.courses[n].starts.size})
-
-    def _repr_html_(self) -> str:
-        return display.section(
-            "Inputs",
-            display.table("", ("input", "intervals", "highest rate", "unit", "from / min", "to / min"), self.rows()),
-        )
 
     def rows(self) -> list[tuple[object, ...]]:
         """Summarize each input in one row.
@@ -338,26 +382,5 @@ class Inputs:
             for name, course in self.courses.items()
         ]
 
-
-def _check_unit(variable: str, unit: str, own: tuple[str, ...]) -> str:
-    units.known(variable, own=own, kind="input")
-    entry = units.VOCABULARY.get(variable)
-    like = entry.unit if entry and variable not in own else unit
-    unit = units.check(unit, like=like or "U/h", variable=variable)
-    level = entry is not None and variable not in own and not units.per_time(entry.unit)  # a setting such as PEEP
-    if not level and not units.per_time(unit):
-        raise ValueError(
-            f"{variable} needs a rate such as {like!r}, but {unit!r} is an amount; use Inputs.bolus with a duration."
-        )
-    return unit
-
-
-def _times(variable: str, what: str, times: Any, unit: str) -> np.ndarray:
-    found: list[Any] = [times] if np.ndim(times) == 0 else list(times)
-    missing = [time is None or (isinstance(time, float | np.floating) and math.isnan(time)) for time in found]
-    if any(missing) or not found:
-        remedy = "give its end, or inf if it is still running" if what == "end" else "give it"
-        raise ValueError(
-            f"{variable} interval {missing.index(True) if found else 0} in {unit} has no {what}: {remedy}."
-        )
-    return np.array([units.minutes(time) for time in found])
+    def _repr_html_(self) -> str:
+        return tables.inputs_page(self)

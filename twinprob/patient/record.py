@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from .. import display
-from . import units
-from .course import Frozen, freeze, require_plausible_rates
+from . import tables, units
+from .frozen import Frozen
 from .inputs import Inputs
+from .ledger import Ledger
+from .record_checks import assumed, begun, check_inputs, check_span, content_hash, declared_start, weight_of
 from .series import Covariate, Series, check_covariate, check_plateau, check_pulse, check_series
 
 __all__ = ["Covariate", "Record", "Series"]
@@ -35,9 +33,14 @@ class Record:
     covariates : mapping of str to Covariate
         Fixed properties.
     start, end : float, min
-        What is known begins and ends here; t = 0 is the record's origin (ICU admission).
-    dropped : mapping of str to (row,) min
-        Why rows were left out, with their times (NaN where a row had none); `skipped` counts them.
+        What is known begins and ends here; t = 0 is the record's origin (ICU admission). The end is the present: when
+        something was last known, a measurement or a change that happened, never the planned end of an infusion.
+    ledger : Ledger
+        What became of every row of the source; `skipped` counts those that were not used as they are.
+    person : str
+        A token that is the same for all stays of one person; empty where that is not known. Never shown.
+    notes : tuple of str
+        What the caller chose to assume, and what a model cannot use, in words; twins repeat them.
     """
 
     observations: Mapping[str, Series]
@@ -45,20 +48,19 @@ class Record:
     covariates: Mapping[str, Covariate] = field(default_factory=Frozen)
     start: float = 0.0
     end: float = math.nan
-    dropped: Mapping[str, np.ndarray] = field(default_factory=Frozen)
+    ledger: Ledger = field(default_factory=Ledger)
+    person: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("observations", "covariates"):
             object.__setattr__(self, name, Frozen(getattr(self, name)))
-        object.__setattr__(
-            self, "dropped", Frozen({why: freeze(times) for why, times in self.dropped.items() if np.size(times)})
-        )
         if math.isnan(self.end):
             object.__setattr__(self, "end", max(self._finite_times(), default=self.start))
 
     def _finite_times(self) -> list[float]:
-        observed = [float(series.times[-1]) for series in self.observations.values() if series.times.size]
-        given = [time for course in self.inputs.courses.values() for time in (*course.starts, *course.ends)]
+        observed = [time for series in self.observations.values() for time in series.known]
+        given = [time for course in self.inputs.courses.values() for time in course.known]
         return [float(time) for time in (*observed, *given) if math.isfinite(time)]
 
     @classmethod
@@ -71,35 +73,39 @@ class Record:
         start: float | str | None = None,
         end: float | str | None = None,
         own: Iterable[str] = (),
-        dropped: Mapping[str, Any] | None = None,
+        ledger: Ledger | None = None,
+        person: str = "",
     ) -> Record:
         """Check everything and build a record.
 
         Parameters
         ----------
         observations : mapping
-            Name to `Series` or ``(times, values, unit)`` or ``(times, values, unit, limits)``; times in min or text
-            such as "2 h", never going backwards. Rows whose value is NaN, None or infinite are left out and counted
-            in `skipped`, as are exact repeats.
+            Name to `Series` or ``(times, values, unit)``, and where wanted ``limits`` and ``known`` after them; times
+            in min or text such as "2 h", never going backwards. Rows whose value is NaN, None or infinite are left
+            out and counted in `skipped`, as are exact repeats.
         inputs : Inputs, optional
-            What was done; zero before an input's first start. Measurements before the first input are welcome:
-            glucose is measured before insulin is started.
+            What was done. What is given to the patient is zero before its first start; a setting is unknown before
+            its first row. Measurements before the first input are welcome: glucose is measured before insulin is
+            started.
         covariates : mapping, optional
             Name to value or ``(value, unit)``; for example ``{"weight": (80, "kg"), "sex": "male"}``.
         start : float or str, min, optional
-            The declared beginning; 0 by default, or the first measurement where that is earlier. Measurements before
-            a start given here are refused.
+            The declared beginning. By default 0, or the first measurement, dose or infusion where that is earlier, so
+            that what was given before is felt (what began a week before counts as always given). Measurements before a start given here are refused; doses before it
+            are set aside, and infusions begun before it are taken as in steady state: `skipped` counts both.
         end : float or str, min, optional
-            What is known is known up to here; by default the last time of anything in the record.
+            What is known is known up to here; by default when anything in the record was last known.
         own : iterable of str
             Names outside the vocabulary; nothing about them is checked but that they have a unit.
-        dropped : mapping of str to times, optional
-            What a reader left out already, and why.
+        ledger : Ledger, optional
+            What a reader did with its rows.
+        person : str
+            A token of the person, where stays of one person must be known as such.
 
         Returns
         -------
         record : Record
-            Checked.
 
         Raises
         ------
@@ -109,31 +115,33 @@ class Record:
             per kilogram has no weight; a plateau is below the PEEP set then, or a systolic pressure not above the
             diastolic one of the same time.
         """
-        own, inputs = tuple(own), inputs or Inputs()
-        reasons: dict[str, list[float]] = {why: list(np.atleast_1d(times)) for why, times in (dropped or {}).items()}
+        own, inputs, ledger = tuple(own), inputs or Inputs(), ledger or Ledger()
+        reasons: dict[str, list[float]] = {}
         series = {name: check_series(name, given, own, reasons) for name, given in observations.items()}
         series = {name: one for name, one in series.items() if one.times.size}
         if not series:
-            lost = "; ".join(f"{why} ({len(times)})" for why, times in reasons.items() if times)
+            lost = "; ".join(f"{line.why} ({line.count})" for line in ledger + Ledger.of_reasons(reasons))
             raise ValueError(
                 f"Empty record: no variable has a measured value{f' (skipped: {lost})' if lost else ''}. Give "
                 f"at least one observation, or use Record.admission for a patient without any."
             )
         fixed = {name: check_covariate(name, given, own) for name, given in (covariates or {}).items()}
-        _check_inputs(inputs, _weight(fixed), own)
+        check_inputs(inputs, weight_of(fixed), own)
         check_plateau(series, inputs)
         check_pulse(series, own)
-        first = min(one.times[0] for one in series.values())
-        begin = min(0.0, float(first)) if start is None else units.minutes(start)
+        first = min(float(one.times[0]) for one in series.values())
+        begin = begun(inputs, min(0.0, first)) if start is None else units.minutes(start)
+        inputs = inputs if start is None else declared_start(inputs, begin, reasons)
         record = cls(
             series,
             inputs,
             fixed,
             begin,
             math.nan if end is None else units.minutes(end),
-            {why: np.array(t) for why, t in reasons.items()},
+            ledger + Ledger.of_reasons(reasons),
+            person,
         )
-        _check_span(record, declared=start is not None)
+        check_span(series, record.start, record.end, declared=start is not None)
         return record
 
     @classmethod
@@ -145,7 +153,7 @@ class Record:
         time: float | str = 0.0,
         own: Iterable[str] = (),
     ) -> Record:
-        """Return the record of a patient of whom nothing has been measured yet.
+        """Return the record of a patient of whom nothing has been measured.
 
         Parameters
         ----------
@@ -154,24 +162,25 @@ class Record:
         inputs : Inputs, optional
             What is already running.
         time : float or str, min
-            When this is known.
         own : tuple of str
             Names outside the vocabulary.
 
         Returns
         -------
         record : Record
-            Without observations; `fit` turns it into a twin that is its prior.
+            `fit` turns it into a twin that is its prior.
 
         Raises
         ------
         ValueError
             As `build` for covariates and inputs.
         """
-        fixed = {name: check_covariate(name, given, tuple(own)) for name, given in (covariates or {}).items()}
-        _check_inputs(inputs or Inputs(), _weight(fixed), tuple(own))
+        own = tuple(own)
+        fixed = {name: check_covariate(name, given, own) for name, given in (covariates or {}).items()}
+        check_inputs(inputs or Inputs(), weight_of(fixed), own)
         now = units.minutes(time)
-        return cls({}, (inputs or Inputs()).until(now), fixed, min(0.0, now), now)
+        given = (inputs or Inputs()).until(now)
+        return cls({}, given, fixed, begun(given, min(0.0, now)), now)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -181,12 +190,83 @@ class Record:
     @property
     def weight(self) -> float | None:
         """Body weight in kg, or None where it is not known."""
-        return _weight(self.covariates)
+        return weight_of(self.covariates)
 
     @property
     def skipped(self) -> Mapping[str, int]:
-        """How many rows were left out, by reason."""
-        return Frozen({why: int(times.size) for why, times in self.dropped.items()})
+        """How many rows were set aside or merged with others, by variable and reason."""
+        found: dict[str, int] = {}
+        for line in self.ledger:
+            if line.fate != "used":
+                found[line.why] = found.get(line.why, 0) + line.count
+        return Frozen(found)
+
+    def known_from(self, *names: str) -> float:
+        """Return from when on all these settings are known, so that a model driven by them can be simulated.
+
+        Parameters
+        ----------
+        *names : str
+            Inputs; what is no setting, or is not in the record, does not count.
+
+        Returns
+        -------
+        time : float, min
+            Not before the record's start.
+        """
+        settings = [c for n, c in self.inputs.courses.items() if n in names and c.setting and c.starts.size]
+        return max([self.start, *(float(course.starts.min()) for course in settings)])
+
+    def since(self, time: float | str, why: str = "before the record's new start") -> Record:
+        """Begin the record later: earlier measurements are set aside, inputs keep their history.
+
+        Parameters
+        ----------
+        time : float or str, min
+        why : str
+            The reason, for the ledger.
+
+        Returns
+        -------
+        record : Record
+        """
+        time = units.minutes(time)
+        ledger = self.ledger
+        for name, one in self.observations.items():
+            ledger = ledger.noted(name, why, one.times[one.times < time])
+        series = {name: one.select(one.times >= time) for name, one in self.observations.items()}
+        series = {name: one for name, one in series.items() if one.times.size}
+        return replace(self, observations=series, start=time, end=max(self.end, time), ledger=ledger)
+
+    def assuming(self, **values: Any) -> Record:
+        """Assume what settings were before they were first charted; the record and its twins say so.
+
+        Parameters
+        ----------
+        **values : "first" or (float, str)
+            For each setting: its first charted value carried back, or a value with its unit.
+
+        Returns
+        -------
+        record : Record
+            The settings hold from always on; `notes` names them.
+
+        Raises
+        ------
+        ValueError
+            If an input is no setting, or "first" is asked of one that was never charted.
+
+        Examples
+        --------
+        >>> record.assuming(inspired_oxygen="first", peep=(5, "cmH2O"))  # doctest: +SKIP
+        """
+        inputs = self.inputs
+        said: list[str] = []
+        for name, value in values.items():
+            given, words = assumed(name, value, inputs)
+            inputs = Inputs({**inputs.courses, name: given})
+            said.append(words)
+        return replace(self, inputs=inputs, notes=(*self.notes, *said))
 
     def until(self, time: float | str) -> Record:
         """Keep what was known at a time: the guard against using the future.
@@ -194,7 +274,8 @@ class Record:
         Parameters
         ----------
         time : float or str, min
-            Measurements at it are kept, later ones are not. Inputs as in `Course.until`: a running infusion runs on.
+            Measurements known at it are kept, those known later are not. Inputs as in `Course.until`: a running
+            infusion runs on.
 
         Returns
         -------
@@ -219,7 +300,8 @@ class Record:
         Parameters
         ----------
         begin, end : float or str, min
-            Measurements with ``begin < time <= end`` are kept; inputs are clipped to the same span.
+            Measurements that became known with ``begin < known <= end`` are kept, also those taken earlier; inputs
+            are clipped to the same span.
 
         Returns
         -------
@@ -242,13 +324,12 @@ class Record:
         return replace(cut, end=max(cut.end, cut.start))
 
     def _cut(self, after: float, until: float, inputs: Inputs, start: float) -> Record:
-        def inside(times: np.ndarray) -> np.ndarray:
-            return (times > after) & (times <= until)
-
-        series = {name: one.select(inside(one.times)) for name, one in self.observations.items()}
+        series = {
+            name: one.select((one.known > after) & (one.known <= until)) for name, one in self.observations.items()
+        }
         series = {name: one for name, one in series.items() if one.times.size}
-        dropped = {why: times[inside(times)] for why, times in self.dropped.items()}
-        return Record(series, inputs, self.covariates, start, min(self.end, until), dropped)
+        ledger = self.ledger.until(until, after)
+        return replace(self, observations=series, inputs=inputs, start=start, end=min(self.end, until), ledger=ledger)
 
     def with_observations(self, observations: Mapping[str, Any], *, own: Iterable[str] = ()) -> Record:
         """Replace or add measured variables.
@@ -265,28 +346,19 @@ class Record:
         record : Record
             The other variables, inputs and covariates stay; `end` grows with later measurements.
         """
-        reasons: dict[str, list[float]] = {why: list(times) for why, times in self.dropped.items()}
+        reasons: dict[str, list[float]] = {}
         added = {name: check_series(name, given, tuple(own), reasons) for name, given in observations.items()}
         series = {name: one for name, one in {**self.observations, **added}.items() if one.times.size}
         check_pulse(series, tuple(own))
-        times = [float(edge) for one in series.values() for edge in (one.times[0], one.times[-1])]
-        return Record(
-            series, self.inputs, self.covariates, min([self.start, *times]), max([self.end, *times]),
-            {why: np.array(found) for why, found in reasons.items()},
-        )  # fmt: skip
+        first = min((float(one.times[0]) for one in series.values()), default=self.start)
+        last = max((float(one.known.max()) for one in series.values()), default=self.end)
+        begin, end = min(self.start, first), max(self.end, last)
+        return replace(self, observations=series, start=begin, end=end, ledger=self.ledger + Ledger.of_reasons(reasons))
 
     @property
     def data_hash(self) -> str:
         """SHA-256 of the content in hex digits, the same in every process; what was skipped does not change it."""
-        digest = hashlib.sha256()
-        _feed(digest, "span", "min", np.array([self.start, self.end]))
-        for name, series in sorted(self.observations.items()):
-            _feed(digest, f"observation {name}", series.unit, series.times, series.values, series.limits)
-        for name, course in sorted(self.inputs.courses.items()):
-            _feed(digest, f"input {name}", course.unit, course.starts, course.ends, course.rates, course.bolus)
-        for name, covariate in sorted(self.covariates.items()):
-            _feed(digest, f"covariate {name}", f"{covariate.value!r} {covariate.unit}")
-        return digest.hexdigest()
+        return content_hash(self.observations, self.inputs, self.covariates, (self.start, self.end))
 
     def __eq__(self, other: object) -> bool:
         return self.data_hash == other.data_hash if isinstance(other, Record) else NotImplemented
@@ -295,88 +367,23 @@ class Record:
         return int(self.data_hash[:15], 16)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the measurements as a tidy table, the form `read_tidy` takes.
+        """Return the measurements as a tidy table, the form `read_tidy` takes, sorted by time.
 
         Returns
         -------
         frame : pandas.DataFrame
-            Columns time (min), variable, value, unit, limit (0 measured, -1 below, +1 above a detection limit);
-            sorted by time.
+            Columns time (min), variable, value, unit, limit (-1 below, +1 above a detection limit), known (min).
         """
-        import pandas as pd
-
-        parts = [
-            pd.DataFrame(
-                {"time": one.times, "variable": name, "value": one.values, "unit": one.unit, "limit": one.limits}
-            )
-            for name, one in self.observations.items()
-        ]
-        columns = ["time", "variable", "value", "unit", "limit"]
-        frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-        return frame.sort_values("time", kind="stable", ignore_index=True)
+        return tables.measurements(self)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} × {one.times.size}" for name, one in self.observations.items())
         given = ", ".join(self.inputs.names) or "none"
-        return f"Record({counts or 'nothing measured'}; inputs: {given}; {self.start:g} to {self.end:g} min)"
+        said = "".join(f" {sentence}" for sentence in (self.ledger.said(), *self.notes) if sentence)
+        return f"Record({counts or 'nothing measured'}; inputs: {given}; {self.start:g} to {self.end:g} min).{said}"
 
     def _repr_html_(self) -> str:
-        measured = [
-            (name, one.times.size, float(np.median(one.values)), one.unit, float(one.times[0]), float(one.times[-1]))
-            for name, one in self.observations.items()
-        ]
-        fixed = [(name, covariate.value, covariate.unit or "") for name, covariate in self.covariates.items()]
-        left_out = [(why, count) for why, count in self.skipped.items()]
-        return display.section(
-            f"Record, {self.start:g} to {self.end:g} min",
-            display.table("", ("measured", "values", "median", "unit", "from / min", "to / min"), measured),
-            display.table(
-                "", ("input", "intervals", "highest rate", "unit", "from / min", "to / min"), self.inputs.rows()
-            )
-            if self.inputs.names
-            else "",
-            display.table("", ("covariate", "value", "unit"), fixed) if fixed else "",
-            display.table("", ("left out because", "rows"), left_out) if left_out else "",
-        )
-
-
-def _feed(digest: Any, label: str, unit: str, *arrays: np.ndarray) -> None:
-    digest.update(f"{label}\0{unit}\0".encode())
-    for array in arrays:
-        # + 0.0 makes negative zero positive; the byte order is fixed so that machines agree.
-        data = (np.asarray(array, float) + 0.0).astype("<f8").tobytes()
-        digest.update(len(data).to_bytes(8, "little") + data)
-
-
-def _weight(covariates: Mapping[str, Covariate]) -> float | None:
-    weight = covariates.get("weight")
-    return None if weight is None else float(units.convert(float(weight.value), weight.unit or "", "kg"))
-
-
-def _check_inputs(inputs: Inputs, weight: float | None, own: tuple[str, ...]) -> None:
-    for name, course in inputs.courses.items():
-        units.known(name, own=own, kind="input")
-        if units.per_weight(course.unit) and weight is None:
-            raise ValueError(
-                f"Input {name!r} in {course.unit} needs the patient's weight: give a covariate such as "
-                f"weight=(80, 'kg')."
-            )
-        require_plausible_rates(name, course, weight=weight)
-
-
-def _check_span(record: Record, *, declared: bool) -> None:
-    for name, series in record.observations.items():
-        checks: tuple[tuple[str, float, float, Callable[[float, float], bool]], ...] = (
-            ("start", float(series.times[0]), record.start, lambda time, limit: declared and time < limit),
-            ("end", float(series.times[-1]), record.end, lambda time, limit: time > limit),
-        )
-        for what, time, limit, outside in checks:
-            if outside(time, limit):
-                side = "before" if what == "start" else "after"
-                raise ValueError(
-                    f"{name} is measured at {time:g} min, {side} the declared {what} of the record at {limit:g} "
-                    f"min. Move `{what}`, or cut the rows."
-                )
+        return tables.page(self)
 
 
 def require_record(given: object, argument: str) -> None:

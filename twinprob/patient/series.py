@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import units
-from .course import freeze
+from .frozen import freeze
 from .inputs import Inputs
 
 
@@ -28,18 +28,23 @@ class Series:
         As declared.
     limits : (time,) int8
         0 measured; -1 below, +1 above the detection limit that stands in `values`.
+    known : (time,) min
+        When each value was known: that of a laboratory when its result was stored. The time it was taken where nothing
+        else is said, never earlier.
     """
 
     times: np.ndarray
     values: np.ndarray
     unit: str
     limits: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
+    known: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         limits = self.limits if np.size(self.limits) else np.zeros(np.size(self.times), np.int8)
         object.__setattr__(self, "times", freeze(self.times))
         object.__setattr__(self, "values", freeze(self.values))
         object.__setattr__(self, "limits", freeze(limits, np.int8))
+        object.__setattr__(self, "known", freeze(self.known if np.size(self.known) else self.times))
 
     def select(self, keep: np.ndarray) -> Series:
         """Keep some of the measurements.
@@ -54,7 +59,7 @@ class Series:
         series : Series
             The same unit.
         """
-        return Series(self.times[keep], self.values[keep], self.unit, self.limits[keep])
+        return Series(self.times[keep], self.values[keep], self.unit, self.limits[keep], self.known[keep])
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def check_series(name: str, given: Any, own: tuple[str, ...], reasons: dict[str,
     name : str
         The variable.
     given : Series or tuple
-        ``(times, values, unit)`` or ``(times, values, unit, limits)``.
+        ``(times, values, unit)``, and where wanted ``limits`` and ``known`` after them.
     own : tuple of str
         Names outside the vocabulary.
     reasons : dict of str to list of float
@@ -95,31 +100,38 @@ def check_series(name: str, given: Any, own: tuple[str, ...], reasons: dict[str,
     Raises
     ------
     ValueError
-        If the name is unknown, the unit is missing or wrong, times go backwards or repeat with another value, or a
-        value is implausible.
+        If the name is unknown, the unit is missing or wrong, times go backwards or repeat with another value, a value
+        is implausible, or was known before it was taken.
     """
     units.known(name, own=own, kind="observation")
     if isinstance(given, Series):
-        given = (given.times, given.values, given.unit, given.limits)
-    if not isinstance(given, tuple | list) or len(given) not in (3, 4):
+        given = (given.times, given.values, given.unit, given.limits, given.known)
+    if not isinstance(given, tuple | list) or len(given) not in (3, 4, 5):
         raise TypeError(f"Observation {name!r} must be (times, values, unit), but is {type(given).__name__}.")
-    times, values = (
-        _read_times(name, given[0]),
-        np.array([np.nan if value is None else value for value in np.atleast_1d(given[1])], float),
-    )
-    limits = np.array(given[3] if len(given) == 4 else np.zeros(times.size), np.int8)
-    if not times.size == values.size == limits.size:
-        raise ValueError(f"{name} needs as many times as values, but has {times.size} times and {values.size} values.")
+    times = _read_times(name, "times", given[0])
+    values = np.array([np.nan if value is None else value for value in np.atleast_1d(given[1])], float)
+    limits = np.array(given[3] if len(given) > 3 and given[3] is not None else np.zeros(times.size), np.int8)
+    known = times if len(given) < 5 or given[4] is None else _read_times(name, "known", given[4])
+    if not times.size == values.size == limits.size == known.size:
+        raise ValueError(
+            f"{name} needs as many times as values, limits and times of knowing, but has {times.size} times and "
+            f"{values.size} values ({limits.size} limits, {known.size} times of knowing)."
+        )
     entry = units.VOCABULARY.get(name)
-    unit = units.check(
-        given[2], like=entry.unit if entry and name not in own else (given[2] or "mmol/L"), variable=name
-    )
+    like = entry.unit if entry and name not in own else (given[2] or "mmol/L")
+    unit = units.check(given[2], like=like, variable=name)
+    known = np.where(np.isnan(known), times, known)
+    for index in np.flatnonzero(known < times):
+        raise ValueError(
+            f"{name} known[{index}] = {known[index]:g} min is before the value was taken at {times[index]:g} min: the "
+            "columns may be exchanged."
+        )
 
     def drop(bad: np.ndarray, why: str) -> None:
-        nonlocal times, values, limits
+        nonlocal times, values, limits, known
         if bad.any():
             reasons.setdefault(f"{name}: {why}", []).extend(times[bad].tolist())
-            times, values, limits = times[~bad], values[~bad], limits[~bad]
+            times, values, limits, known = times[~bad], values[~bad], limits[~bad], known[~bad]
 
     drop(~np.isfinite(times), "no time")
     drop(np.isnan(values), "not a number")
@@ -134,10 +146,10 @@ def check_series(name: str, given: Any, own: tuple[str, ...], reasons: dict[str,
     drop(repeats, "repeated row")
     if name not in own:
         units.require_plausible(name, values, unit)
-    return Series(times, values, unit, limits)
+    return Series(times, values, unit, limits, known)
 
 
-def _read_times(name: str, times: Any) -> np.ndarray:
+def _read_times(name: str, what: str, times: Any) -> np.ndarray:
     found = np.atleast_1d(np.asarray(times, dtype=object))
     read = np.full(found.size, math.nan)
     for index, time in enumerate(found):
@@ -148,7 +160,7 @@ def _read_times(name: str, times: Any) -> np.ndarray:
         except (ValueError, TypeError):
             # The text stays out of the message: dates identify patients.
             raise ValueError(
-                f"{name} times[{index}] must be a number of minutes or text such as '24 h'; `read_tidy` reads dates."
+                f"{name} {what}[{index}] must be a number of minutes or text such as '24 h'; `read_tidy` reads dates."
             ) from None
     return read
 
@@ -211,7 +223,7 @@ def check_plateau(series: Mapping[str, Series], inputs: Inputs) -> None:
         return
     plateau, peep = series["plateau_pressure"], inputs["peep"]
     set_to = units.convert(peep.at(plateau.times), peep.unit, plateau.unit, variable="peep")
-    for i in np.flatnonzero((plateau.values < set_to) & (plateau.limits == 0))[:1]:
+    for i in np.flatnonzero((plateau.values < set_to) & (plateau.limits == 0))[:1]:  # False where it is unknown
         raise ValueError(
             f"plateau_pressure[{i}] = {plateau.values[i]:g} {plateau.unit} at {plateau.times[i]:g} min is below the "
             f"PEEP of {set_to[i]:g} set then: check both, or leave this plateau out."

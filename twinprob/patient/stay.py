@@ -1,6 +1,7 @@
 """Continue one patient's record with what became known since, or late."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,11 +46,14 @@ def join(record: Record, new_data: Record) -> tuple[Record, float]:
             f"The new data hold nothing new: no measurement, no changed input, and their end ({new_data.end:g} min) is "
             f"not after the twin's present ({record.end:g} min)."
         )
-    dropped = dict(record.dropped)
-    for why, times in new_data.dropped.items():
-        dropped[why] = np.append(dropped.get(why, np.zeros(0)), times)
-    covariates = {**new_data.covariates, **record.covariates}
-    joined = Record(observations, inputs, covariates, record.start, max(record.end, new_data.end), dropped)
+    joined = replace(
+        record,
+        observations=observations,
+        inputs=inputs,
+        covariates={**new_data.covariates, **record.covariates},
+        end=max(record.end, new_data.end),
+        ledger=record.ledger + new_data.ledger,
+    )
     return joined, min(since, changed)
 
 
@@ -103,6 +107,7 @@ def _appended(name: str, old: Series, new: Series) -> Series:
         np.insert(old.values, places, values),
         old.unit,
         np.insert(old.limits, places, new.limits),
+        np.insert(old.known, places, new.known),
     )
 
 
@@ -111,7 +116,7 @@ def _continued(record: Record, new_data: Record) -> tuple[Inputs, float]:
     courses, changed = dict(record.inputs.courses), math.inf
     begin, end = max(new_data.start, record.start), new_data.end
     for name, course in new_data.inputs.courses.items():
-        old = courses.get(name, Course(np.zeros(0), np.zeros(0), np.zeros(0), course.unit, np.zeros(0, bool)))
+        old = courses.get(name, Course.empty(course.unit, setting=course.setting))
         course = course.to(old.unit, variable=name, weight=record.weight).after(begin)
         if end < record.end:
             course = _sewn(course.stop(end), old.after(end), end)
@@ -141,13 +146,7 @@ def _sewn(before: Course, after: Course, border: float) -> Course:
         same = left & (after.starts == border) & (after.rates == before.rates[i]) & (after.bolus == before.bolus[i])
         for k in np.flatnonzero(same)[:1]:
             ends[i], left[k] = after.ends[k], False
-    return Course(
-        np.append(before.starts, after.starts[left]),
-        np.append(ends, after.ends[left]),
-        np.append(before.rates, after.rates[left]),
-        before.unit,
-        np.append(before.bolus, after.bolus[left]),
-    )
+    return Course.joined((replace(before, ends=ends), after.keep(left).renamed(before.orders.tolist())))
 
 
 def _first_difference(old: Course, new: Course, begin: float, end: float) -> float:
@@ -156,5 +155,5 @@ def _first_difference(old: Course, new: Course, begin: float, end: float) -> flo
         return math.inf
     marks = np.concatenate([[begin], old.starts, old.ends, new.starts, new.ends])
     marks = np.unique(marks[(marks >= begin) & (marks < end)])
-    different = np.flatnonzero(~np.isclose(old.at(marks), new.at(marks), rtol=1e-9, atol=1e-12))
+    different = np.flatnonzero(~np.isclose(old.at(marks), new.at(marks), rtol=1e-9, atol=1e-12, equal_nan=True))
     return float(marks[different[0]]) if len(different) else math.inf

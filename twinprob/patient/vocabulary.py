@@ -35,6 +35,9 @@ class Variable:
         pmol/mU, where international units and amount of substance may replace each other.
     levels : tuple of str
         The values a category may take.
+    setting : bool
+        Whether an input is a setting or a state of the patient's that holds until the next row and is unknown before
+        the first, not something given, which is zero where nothing was charted.
     """
 
     unit: str
@@ -46,6 +49,7 @@ class Variable:
     energy: float | None = None
     activity: float | None = None
     levels: tuple[str, ...] = ()
+    setting: bool = False
 
 
 _GLUCOSE = 180.16  # g/mol; mmol/L = mg/dL / 18.016
@@ -77,13 +81,13 @@ VOCABULARY: Mapping[str, Variable] = MappingProxyType(
         "arterial_carbon_dioxide": Variable("mmHg", 5.0, 250.0, "observation", "arterial carbon dioxide pressure"),
         "arterial_pH": Variable("1", 6.3, 8.0, "observation", "arterial pH"),
         "pulse_saturation": Variable("%", 20.0, 100.0, "observation", "pulse oximeter saturation"),
-        "peep": Variable("cmH2O", 0.0, 50.0, "input", "set end-expiratory pressure"),
-        "tidal_volume": Variable("L", 0.02, 3.0, "input", "tidal volume"),
-        "respiratory_rate": Variable("1/min", 1.0, 150.0, "input", "respiratory rate"),
-        "inspired_oxygen": Variable("1", 0.15, 1.0, "input", "inspired oxygen fraction"),
-        "alveolar_ventilation": Variable("L/min", 0.0, 60.0, "input", "alveolar ventilation"),
-        "cardiac_output": Variable("L/min", 0.3, 30.0, "input", "cardiac output"),
-        "hemoglobin": Variable("g/dL", 2.0, 25.0, "input", "hemoglobin"),
+        "peep": Variable("cmH2O", 0.0, 50.0, "input", "set end-expiratory pressure", setting=True),
+        "tidal_volume": Variable("L", 0.02, 3.0, "input", "tidal volume", setting=True),
+        "respiratory_rate": Variable("1/min", 1.0, 150.0, "input", "respiratory rate", setting=True),
+        "inspired_oxygen": Variable("1", 0.2, 1.0, "input", "inspired oxygen fraction", setting=True),
+        "alveolar_ventilation": Variable("L/min", 0.0, 60.0, "input", "alveolar ventilation", setting=True),
+        "cardiac_output": Variable("L/min", 0.3, 30.0, "input", "cardiac output", setting=True),
+        "hemoglobin": Variable("g/dL", 2.0, 25.0, "input", "hemoglobin", setting=True),
         # Circulation: pressures and flows, vasoactive drugs, volumes. An arterial pressure beyond these is a flush.
         "mean_arterial_pressure": Variable("mmHg", 5.0, 250.0, "observation", "mean arterial pressure"),
         "systolic_pressure": Variable("mmHg", 10.0, 320.0, "observation", "systolic arterial pressure"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..patient.course import Frozen
+from ..patient.frozen import Frozen
 from ..patient.nutrition import glucose_content
 
 if TYPE_CHECKING:

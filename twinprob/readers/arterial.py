@@ -10,6 +10,7 @@ import numpy as np
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
 from ..patient import units
+from ..patient.ledger import Ledger
 from ..patient.record import Record
 from ._hemodynamic_items import MEASURED
 from .waveform import _check_clock, _column
@@ -157,7 +158,9 @@ def read(
     for why in np.unique(found.fault[found.fault != ""]):
         lost[f"beat: {why}"] = found.begins[found.fault == why]
     span = (times[0], times[-1])
-    return Record.build(_windows(found, span, units.minutes(every), respiratory_rate, lost), dropped=lost)
+    return Record.build(
+        _windows(found, span, units.minutes(every), respiratory_rate, lost), ledger=Ledger.of_reasons(lost)
+    )
 
 
 def _usual_pulse(pressures: np.ndarray, step: float) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from ..patient import units
 from ..patient.course import Course
 from ..patient.inputs import Inputs
+from ..patient.ledger import Ledger
 from ..patient.record import Record
 from ._hemodynamic_items import BOLUS, DRUGS, FLUIDS, HIGHEST_FLOW, MEASURED, PUSH, Given
 from ._mimic_tables import HEIGHT, WEIGHT, Tables, _stays, _table
@@ -164,7 +165,7 @@ def read(
     weight = covariates["weight"][0] if "weight" in covariates else None
     duration = None if bolus_duration is None else units.minutes(bolus_duration)
     parts = [*_running(running, row, weight, duration, lost), *_charted(tables, row, weight, lost)]
-    record = Record.build(measured, _inputs(parts, lost), covariates, own=NAMES, dropped=lost)
+    record = Record.build(measured, _inputs(parts, lost), covariates, own=NAMES, ledger=Ledger.of_reasons(lost))
     return record if until is None else record.until(until)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..patient import units
 from ..patient.course import Course, sustained_rates
 from ..patient.inputs import Inputs
+from ..patient.ledger import Ledger
 from ..patient.nutrition import glucose_content
 from ..patient.record import Record
 from ._mimic_tables import (
@@ -106,7 +107,9 @@ def read(folder: str | PathLike[str] | Tables, stay: int, *, until: float | str 
     lost: dict[str, list[float]] = {}
     glucose = _glucose(tables, row, lost)
     parts = [*_running(tables, row, lost), *_charted(tables, row, lost)]
-    record = Record.build({"glucose": glucose}, _inputs(parts, lost), _covariates(tables, row), dropped=lost)
+    record = Record.build(
+        {"glucose": glucose}, _inputs(parts, lost), _covariates(tables, row), ledger=Ledger.of_reasons(lost)
+    )
     return record if until is None else record.until(until)
 
 

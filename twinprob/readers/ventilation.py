@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..patient import units
-from ..patient.course import Frozen
+from ..patient.frozen import Frozen
 from ..patient.inputs import Inputs
+from ..patient.ledger import Ledger
 from ..patient.record import Record
 from ._mimic_tables import HEIGHT, WEIGHT, Tables, _stays, _table
 from ._ventilation_items import ARTERIAL, GASES, MEASURED, SETTINGS, SPECIMEN, Charted
@@ -157,7 +158,7 @@ def read(
         {name: (*pair, _unit(name)) for name, pair in measured.items()},
         inputs,
         _covariates(tables, row),
-        dropped=lost,
+        ledger=Ledger.of_reasons(lost),
         end=None if until is None else max(now, 0.0),
     )
 

@@ -14,6 +14,7 @@ import xarray as xr
 
 from ..display import section, table
 from ..dynamics.precision import in_double_precision
+from ..dynamics.programs import compiled
 from ..dynamics.segments import knots
 from ..forecasting.forecast import forecast
 from ..inference.joint import Joint, joint
@@ -248,7 +249,7 @@ def _future(design: Design, measured) -> dict[str, jax.Array]:
     return found
 
 
-@eqx.filter_jit
+@compiled
 def _truths(design: Design, keys):
     beyond = design.beyond
 
@@ -262,7 +263,7 @@ def _truths(design: Design, keys):
     return jax.vmap(one)(keys)
 
 
-@eqx.filter_jit
+@compiled
 def _quantities(design: Design, positions, keys):
     """Return the ranked quantities of posterior draws; paths go on into the future as the prior says."""
     density, beyond = design.density, design.beyond

@@ -4,18 +4,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 import pandas as pd
 
 from ..display import section, table
 from ..dynamics.precision import in_double_precision
+from ..dynamics.programs import compiled
 from ..forecasting.forecast import forecast
 from ..inference.fit import Personal, fit
 from ..inference.joint import joint
 from ..inference.methods.filter import Filter
 from ..inference.methods.sampled import AbstractMethod
+from ..inference.simulable import simulable
 from ..inference.twin import Twin
 from ..inference.update import update
 from ..modeling.model import AbstractModel
@@ -291,6 +292,7 @@ def given(model: AbstractModel, record: Record, until: float) -> Inputs:
 
 def _prior_members(model: AbstractModel, record: Record, pairs: pd.DataFrame, observations, key) -> list[np.ndarray]:
     """Draw measurements at all times from the prior; what is done after a time cannot move the outputs before it."""
+    record = simulable(model, record)
     density = joint(model, record, observations=observations)
     draws = {name: np.asarray(values) for name, values in _prior_measurements(density, key).items()}
     place = [
@@ -299,7 +301,7 @@ def _prior_members(model: AbstractModel, record: Record, pairs: pd.DataFrame, ob
     return [draws[variable][:, i] for variable, i in zip(pairs["variable"], place, strict=True)]
 
 
-@eqx.filter_jit
+@compiled
 def _prior_measurements(density, key):
     def one(key):
         position_key, *keys = jax.random.split(key, 1 + len(density.data))

@@ -9,10 +9,12 @@ import numpyro.distributions as dist
 from jax import lax
 from jax.scipy.special import logsumexp
 
+from ...dynamics.programs import compiled
 from ...dynamics.segments import minutes_per_unit
 from ...dynamics.simulate import Layout, flow, outputs_move
 from ...modeling.model import AbstractModel
 from ...modeling.observation import Observation
+from .roots import inverse_of_lower, lower_root
 
 _FLOOR = 0.1
 _MOST_STAGES = 12
@@ -118,7 +120,7 @@ def constrained(model, observations, values) -> dict[str, Any]:
     return {name: dist.biject_to(support)(values[:, i]) for i, (name, support) in enumerate(supports.items())}
 
 
-@eqx.filter_jit
+@compiled
 def advance(model, observations, integrator, settings: Filter, layout: Layout, rows: Rows, count, cloud, heard, key):
     """Carry a cloud over the first `count` rows; `cloud` is (values, log weights)."""
 
@@ -145,7 +147,7 @@ def advance(model, observations, integrator, settings: Filter, layout: Layout, r
     return (values, weights), heard
 
 
-@eqx.filter_jit
+@compiled
 def draw(model, observations, cloud, count: int, key):
     """Draw particles by their weights, with the cloud's mean and covariance: constrained parameters, and states."""
     values, weights = cloud
@@ -380,7 +382,7 @@ def _matched(moved, mean, scale, root):
     differs = scale > 0
     center, spread, own = _moments(moved, jnp.full(len(moved), 1.0 / len(moved)))
     # root own⁻¹ first: a small matrix, where a solve for every particle would take longer than the flow.
-    back = lax.linalg.triangular_solve(own, jnp.eye(len(mean)), left_side=True, lower=True).T @ root.T
+    back = inverse_of_lower(own).T @ root.T
     standard = (moved - center) / jnp.where(spread > 0, spread, 1.0)
     return jnp.where(differs, mean + scale * (standard @ back), mean)
 
@@ -393,4 +395,4 @@ def _moments(values, share):
     scale = jnp.where(scale > 1e-12 * jnp.abs(mean), scale, 0.0)
     away = away / jnp.where(scale > 0, scale, 1.0)
     correlation = (away * share[:, None]).T @ away
-    return mean, scale, jnp.linalg.cholesky(correlation + _RIDGE * jnp.eye(len(mean)))
+    return mean, scale, lower_root(correlation + _RIDGE * jnp.eye(len(mean)))

@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 from jax.scipy.special import logsumexp
 
+from ...dynamics.programs import compiled
 from .importance import Mixture, kernels, smooth
 
 _BATCH = 32
@@ -115,22 +116,22 @@ class Hyperparameters:
     ess: float
 
 
-@eqx.filter_jit
+@compiled
 def _value_and_slope(patients, point):
     return jax.value_and_grad(patients.trusted)(point)
 
 
-@eqx.filter_jit
+@compiled
 def _curvature(patients, point):
     return -jax.hessian(patients.log_density)(point)
 
 
-@eqx.filter_jit
+@compiled
 def _effective(patients, point):
     return patients.effective(point)
 
 
-@eqx.filter_jit
+@compiled
 def _densities(patients, points):
     return lax.map(patients.log_density, points, batch_size=_BATCH)
 

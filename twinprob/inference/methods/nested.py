@@ -5,11 +5,11 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
+from ...dynamics.programs import compiled
 from .climb import Split
 from .importance import Mixture, systematic
 from .modes import Mode
@@ -217,7 +217,7 @@ class Surface:
         return _terms(_clamped((points - self.center) @ self.metric.T))[0]
 
 
-@jax.jit
+@compiled
 def _spread(terms, z, best, roots):
     """Return best + root z, and its log density, for the terms of a surface at each point."""
     diagonal = jnp.einsum("tqq->tq", roots)

@@ -12,6 +12,7 @@ from jaxtyping import Array
 from numpyro.infer.hmc import HMCState, hmc
 from numpyro.infer.util import ParamInfo
 
+from ...dynamics.programs import compiled
 from ..joint import Joint
 from .laplace import Approximation, Laplace, approximate
 from .modes import climb_from
@@ -42,7 +43,6 @@ class NUTS(AbstractMethod):
 
     def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:  # noqa: D102
         report = progress or (lambda stage, fraction: None)
-        joint = joint.traced()
         search_key, start_key, run_key = jax.random.split(key, 3)
         found = approximate(
             joint, Laplace(starts=self.starts), key=search_key, progress=lambda stage, done: report(stage, 0.2 * done)
@@ -97,7 +97,7 @@ def _kernel(settings: NUTS, potential):
     return start, advance
 
 
-@eqx.filter_jit
+@compiled
 def _begin(settings, z, energies, gradients, key):
     # The potential is never called here: energies and gradients are known, so nothing is compiled for it.
     start, _ = _kernel(settings, lambda z: jnp.zeros(()))
@@ -140,7 +140,7 @@ class _Run(eqx.Module):
         return {name: np.concatenate([part[name] for part in parts])[settings.warmup : total] for name in parts[0]}
 
 
-@eqx.filter_jit
+@compiled
 def _advance(run: _Run, state: HMCState):
     def potential(z):
         return -run.joint.log_density(run.center + run.root @ z)

@@ -10,12 +10,12 @@ from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from threading import Lock
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
 
+from ...dynamics.programs import compiled
 from ..joint import Joint
 from .climb import Climber, Split, quadratic, split
 
@@ -102,18 +102,18 @@ class Program:
 
     def __init__(self, form: Form):
         self.form = form
-        self.densities = _compiled_once(jax.jit(self._densities))
-        self.quadratics = _compiled_once(jax.jit(jax.vmap(self._quadratic)))
-        self.prior_draws = _compiled_once(jax.jit(self._prior_draws, static_argnums=2))
 
-    def _densities(self, numbers, positions):
-        return jax.vmap(self.form.build(numbers).log_density)(positions)
+    def densities(self, numbers, positions):
+        """Return log p(position, data) of positions (draw, unknown), for one patient's numbers (number,)."""
+        return _densities(self.form, numbers, positions)
 
-    def _quadratic(self, numbers, position):
-        return quadratic(self.form.build(numbers), position)
+    def quadratics(self, numbers, positions):
+        """Return what `quadratic` says of each row's patient, numbers (row, number), and position (row, unknown)."""
+        return _quadratics(self.form, numbers, positions)
 
-    def _prior_draws(self, numbers, key, count):
-        return jax.vmap(self.form.build(numbers).draw_prior)(jax.random.split(key, count))
+    def prior_draws(self, numbers, key, count: int):
+        """Return so many positions drawn from the prior."""
+        return _prior_draws(self.form, numbers, key, count)
 
     @cached_property
     def parts(self) -> Split:
@@ -121,20 +121,19 @@ class Program:
         return split(self.form.build(np.ones(sum(int(np.prod(s[0], dtype=int)) for s in self.form.shapes if s))))
 
 
-def _compiled_once(function):
-    """Let the first call compile alone, so that threads that come meanwhile need not compile the same again."""
-    lock, ready = Lock(), set()
+@compiled
+def _densities(form: Form, numbers, positions):
+    return jax.vmap(form.build(numbers).log_density)(positions)
 
-    def call(*arguments):
-        precise = jax.dtypes.canonicalize_dtype(float)
-        if precise in ready:
-            return function(*arguments)
-        with lock:
-            found = function(*arguments)
-            ready.add(precise)
-            return found
 
-    return call
+@compiled
+def _quadratics(form: Form, numbers, positions):
+    return jax.vmap(lambda own, position: quadratic(form.build(own), position))(numbers, positions)
+
+
+@compiled
+def _prior_draws(form: Form, numbers, key, count: int):
+    return jax.vmap(form.build(numbers).draw_prior)(jax.random.split(key, count))
 
 
 @lru_cache(maxsize=64)

@@ -12,6 +12,7 @@ import numpy as np
 from jax.scipy.special import gammaln, logsumexp
 from jaxtyping import Array
 
+from ...dynamics.programs import compiled
 from ..joint import Joint
 from .importance import densities_at, smooth, systematic
 from .laplace import Approximation, Laplace, approximate
@@ -64,7 +65,6 @@ class SMC(AbstractMethod):
 
     def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:  # noqa: D102
         report = progress or (lambda stage, fraction: None)
-        joint = joint.traced()
         search_key, begin_key, run_key = jax.random.split(key, 3)
         found = approximate(
             joint, Laplace(starts=self.starts), key=search_key, progress=lambda stage, done: report(stage, 0.2 * done)
@@ -152,7 +152,7 @@ class _Beginning(eqx.Module):
 
     Attributes
     ----------
-    means : (component, unknown), roots : (component, unknown, unknown) of the Student-t densities, in z
+    means : (component, unknown), roots, inverses : (component, unknown, unknown) of the Student-t densities, in z
     log_shares : (component + 1,), the prior's last
     """
 
@@ -161,6 +161,7 @@ class _Beginning(eqx.Module):
     root: np.ndarray
     means: np.ndarray
     roots: np.ndarray
+    inverses: np.ndarray
     log_shares: np.ndarray
 
     def draw(self, count: int, key) -> np.ndarray:
@@ -180,13 +181,12 @@ class _Beginning(eqx.Module):
         size = self.center.shape[0]
         constant = gammaln((_TAILS + size) / 2) - gammaln(_TAILS / 2) - 0.5 * size * jnp.log(_TAILS * jnp.pi)
 
-        def component(mean, root):
-            square = jnp.sum(jax.scipy.linalg.solve_triangular(root, z - mean, lower=True) ** 2)
-            volume = jnp.sum(jnp.log(jnp.diag(root)))
-            return constant - volume - 0.5 * (_TAILS + size) * jnp.log1p(square / _TAILS)
+        def component(mean, inverse):
+            square = jnp.sum((inverse @ (z - mean)) ** 2)  # no solve: threads take turns in programs that call LAPACK
+            return constant + jnp.sum(jnp.log(jnp.diag(inverse))) - 0.5 * (_TAILS + size) * jnp.log1p(square / _TAILS)
 
         prior = self.joint.log_prior(self.center + self.root @ z) + jnp.sum(jnp.log(jnp.diag(self.root)))
-        logs = jnp.append(jax.vmap(component)(self.means, self.roots), jnp.maximum(prior, _IMPOSSIBLE))
+        logs = jnp.append(jax.vmap(component)(self.means, self.inverses), jnp.maximum(prior, _IMPOSSIBLE))
         return logsumexp(logs + self.log_shares)
 
     def log_posterior(self, z) -> Array:
@@ -195,7 +195,7 @@ class _Beginning(eqx.Module):
         return jnp.maximum(density, _IMPOSSIBLE)
 
 
-@eqx.filter_jit
+@compiled
 def _prior_draws(joint, count: int, key):
     return jax.vmap(joint.draw_prior)(jax.random.split(key, count))
 
@@ -222,7 +222,9 @@ def _wide_mixture(joint: Joint, found: Approximation) -> _Beginning:
         half = np.linalg.solve(root, np.linalg.cholesky(covariance + 1e-12 * np.diag(np.diag(covariance))))
         roots.append(_WIDER * np.linalg.cholesky(half @ half.T))
     every = np.append((1.0 - _FROM_PRIOR) * np.array(shares) / np.sum(shares), _FROM_PRIOR)
-    return _Beginning(joint, center, root, np.stack(means), np.stack(roots), np.log(every))
+    return _Beginning(
+        joint, center, root, np.stack(means), np.stack(roots), np.linalg.inv(np.stack(roots)), np.log(every)
+    )
 
 
 # ---- from there to the posterior ------------------------------------------------------------------------------------
@@ -274,7 +276,7 @@ def _temper(settings: SMC, begin: _Beginning, begin_key, key) -> _Ended:
     )
 
 
-@eqx.filter_jit
+@compiled
 def _stage(settings: SMC, begin: _Beginning, state, step_size, key):
     from blackjax.mcmc import hmc
     from blackjax.smc import adaptive_tempered, extend_params, resampling

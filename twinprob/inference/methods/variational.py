@@ -14,6 +14,7 @@ from numpyro.infer import SVI, Trace_ELBO, init_to_value
 from numpyro.infer.autoguide import AutoLowRankMultivariateNormal, AutoMultivariateNormal
 from numpyro.optim import optax_to_numpyro
 
+from ...dynamics.programs import compiled
 from ..joint import Joint
 from .importance import densities_at, smooth, systematic
 from .modes import Mode, find_modes
@@ -58,7 +59,6 @@ class Variational(AbstractMethod):
 
     def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:  # noqa: D102
         report = progress or (lambda stage, fraction: None)
-        joint = joint.traced()
         search_key, fit_key, draw_key = jax.random.split(key, 3)
         report("search for modes", 0.0)
         modes, minor, _ = find_modes(joint, self.starts, 60, key=search_key)
@@ -152,19 +152,19 @@ def _optimization(settings: Variational, joint: Joint, center, root):
     return SVI(model, guide, optimizer, Trace_ELBO(num_particles=settings.elbo_draws)), guide
 
 
-@eqx.filter_jit
+@compiled
 def _start(settings, joint, center, root, key):
     return _optimization(settings, joint, center, root)[0].init(key)
 
 
-@eqx.filter_jit
+@compiled
 def _climb(settings, joint, center, root, state, count: int):
     optimization, _ = _optimization(settings, joint, center, root)
     optimization.init(jax.random.key(0))  # NumPyro learns its constraints here; the state made is thrown away
     return lax.scan(lambda state, _: optimization.stable_update(state), state, None, length=count)
 
 
-@eqx.filter_jit
+@compiled
 def _fitted(settings, joint, center, root, state):
     """Return location and a lower root of the covariance of the fitted normal, in z."""
     optimization, guide = _optimization(settings, joint, center, root)

@@ -96,9 +96,9 @@ class Preload(AbstractModel):
         intrathoracic_pressure: Array = quantity(
             "mmHg", "intrathoracic pressure at the end of expiration, without PEEP"
         )
-        tidal_volume: Array = quantity("L", "tidal volume")
-        respiratory_rate: Array = quantity("1/min", "respiratory rate")
-        peep: Array = quantity("cmH2O", "set PEEP")
+        tidal_volume: Array = quantity("L", "tidal volume; 0 where not ventilated", default=0.0)
+        respiratory_rate: Array = quantity("1/min", "respiratory rate; 0 where not ventilated", default=0.0)
+        peep: Array = quantity("cmH2O", "set PEEP; 0 where not ventilated", default=0.0)
         driving_pressure: Array = quantity("cmH2O", "plateau less set PEEP, from a model of the lung")
         intrinsic_peep: Array = quantity("cmH2O", "intrinsic PEEP, from a model of the lung")
 

@@ -83,10 +83,10 @@ class GasExchange(AbstractModel):
     class Input(eqx.Module):
         """What is set or measured elsewhere."""
 
-        inspired_oxygen: Array = quantity("1", "inspired oxygen fraction", default=0.21)
+        inspired_oxygen: Array = quantity("1", "inspired oxygen fraction")
         alveolar_ventilation: Array = quantity("L/min", "alveolar ventilation")
-        cardiac_output: Array = quantity("L/min", "cardiac output; zero where not given")
-        hemoglobin: Array = quantity("g/dL", "hemoglobin; zero where not given")
+        cardiac_output: Array = quantity("L/min", "cardiac output; zero where not given", default=0.0)
+        hemoglobin: Array = quantity("g/dL", "hemoglobin; zero where not given", default=0.0)
 
     class Output(eqx.Module):
         """What is measured; the sizes of the noises are settings."""

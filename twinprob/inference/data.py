@@ -1,0 +1,57 @@
+"""The measurements of one patient as a joint density takes them: in the model's units, padded to one length."""
+
+from collections.abc import Mapping
+
+import equinox as eqx
+import numpy as np
+
+from ..modeling.observation import Observation
+from ..patient.series import Series
+from ..patient.units import convert
+
+
+class Data(eqx.Module):
+    """The measurements of one output in the model's unit, padded.
+
+    Attributes
+    ----------
+    values : (time,) in the output's unit
+    limits : (time,) int, -1 below, 0 measured, +1 above
+    present : (time,) bool, False for padding
+    index : (time,) int, segment border of each measurement
+    widths : (time,) factors on the noise of values that repeat others, or None
+    """
+
+    values: np.ndarray
+    limits: np.ndarray
+    present: np.ndarray
+    index: np.ndarray
+    widths: np.ndarray | None = None
+
+
+def data_of(series: Series, name: str, unit: str, observation: Observation, index: np.ndarray, length: int) -> Data:
+    """Return the measurements of one output; `index` (time,) is the segment border of each."""
+    values = np.asarray(convert(series.values, series.unit, unit, variable=name), float)
+    values, limits = observation.censored(values, series.limits)
+    pad = length - len(values)
+    widths = None if observation.repeats is None else observation.repeats.widths(series.times)
+    return Data(
+        values=to_length(values, length),
+        limits=np.pad(limits, (0, pad)),
+        present=np.pad(np.ones(len(values), bool), (0, pad)),
+        index=to_length(index, length),
+        widths=None if widths is None else to_length(widths, length),
+    )
+
+
+def panels_of(data: Mapping[str, Data]) -> tuple[tuple[str, ...], ...]:
+    """Group outputs that are measured at the same times, such as a blood gas."""
+    panels: dict[bytes, list[str]] = {}
+    for name, measured in data.items():
+        panels.setdefault(measured.index.tobytes(), []).append(name)
+    return tuple(tuple(names) for names in panels.values())
+
+
+def to_length(values: np.ndarray, length: int) -> np.ndarray:
+    """Repeat the last value up to a length."""
+    return np.pad(values, (0, length - len(values)), mode="edge")
