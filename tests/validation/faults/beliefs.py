@@ -6,9 +6,11 @@ BELIEFS = [
     *faults("inference/joint.py", "inference/test_joint.py", [
         ("fine = jnp.abs(position) < limits", "fine = position < limits"),
         ("jnp.sum(bijector.log_abs_det_jacobian(raw, value))", "0.0 * jnp.sum(bijector.log_abs_det_jacobian(raw, value))"),
-        ("present=np.pad(np.ones(len(values), bool), (0, pad))", "present=np.ones(len(values) + pad, bool)"),
         ("local = rows[jnp.maximum(index - 1, 0)]", "local = rows[jnp.maximum(index - 2, 0)]"),
         ("reach(name, declared[name].unit)) for name", "10 * reach(name, declared[name].unit)) for name"),
+    ]),
+    *faults("inference/data.py", "inference/test_joint.py", [
+        ("present=np.pad(np.ones(len(values), bool), (0, pad))", "present=np.ones(len(values) + pad, bool)"),
     ]),
     *faults("inference/methods/importance.py", "inference/test_laplace.py", [
         ("return float(1.0 / np.sum(self.weights**2))", "return float(len(self.weights))"),

@@ -28,15 +28,17 @@ PATIENTS = [
     ]),
     *faults("patient/course.py", "patient/test_inputs.py", [
         ("(course.ends - course.starts) / 60.0, 1.0)", "(course.ends - course.starts) / 60.0, 2.0)"),
-        ('last = np.searchsorted(times, self.ends, side="left")', 'last = np.searchsorted(times, self.ends, side="right")'),
-        ('found = values[np.searchsorted(changes, times, side="right")]',
-         'found = values[np.searchsorted(changes, times, side="left")]'),
+        ('last = np.searchsorted(times, ends, side="left")', 'last = np.searchsorted(times, ends, side="right")'),
+        ('found = values[np.searchsorted(times, moments, side="right")]',
+         'found = values[np.searchsorted(times, moments, side="left")]'),
+        ("(self.starts < time) & (self.known <= time), ends=ends)", "(self.starts < time) & (self.known < time), ends=ends)"),
+        ("np.full(times.size + 1, np.nan if self.setting else 0.0)", "np.full(times.size + 1, 0.0)"),
         ("np.where(self.ends >= time, np.inf, self.ends)", "np.where(self.ends > time, np.inf, self.ends)"),
-        ("return self._select(self.ends > time, np.maximum", "return self._select(self.ends >= time, np.minimum"),
+        ("self._select(self.lasting() > time, starts=np.maximum", "self._select(self.ends > time, starts=np.maximum"),
     ]),
     *faults("patient/inputs.py", "patient/test_inputs.py", [
         ("rates = np.array(amount, float, ndmin=1) / length", "rates = np.array(amount, float, ndmin=1) * length"),
-        ("course.stop(at) if name in plan else", "course.until(at) if name in plan else"),
+        ("course.stop(at) if name in plan and", "course.until(at) if name in plan and"),
     ]),
     *faults("patient/series.py", "patient/test_record.py", [
         ("(np.diff(values) == 0) & (np.diff(limits) == 0)", "(np.diff(values) == 0) | (np.diff(limits) == 0)"),
@@ -44,9 +46,11 @@ PATIENTS = [
         ("wrong = (high.values[first] <= lowest)", "wrong = (high.values[first] < lowest)"),
     ]),
     *faults("patient/record.py", "patient/test_record.py", [
-        ("series.unit, series.times, series.values, series.limits)", "series.unit, series.times, series.values)"),
-        ("return (times > after) & (times <= until)", "return (times >= after) & (times <= until)"),
-        ("min([self.start, *times]), max([self.end, *times])", "self.start, max([self.end, *times])"),
+        ("(one.known > after) & (one.known <= until)", "(one.known >= after) & (one.known <= until)"),
+        ("begin, end = min(self.start, first), max(self.end, last)", "begin, end = self.start, max(self.end, last)"),
+    ]),
+    *faults("patient/record_checks.py", "patient/test_record.py", [
+        ("series.unit, series.times, series.values, series.limits", "series.unit, series.times, series.values"),
     ]),
     *faults("patient/stay.py", "inference/test_update.py", [
         ("old.limits[place] == new.limits[i]", "old.limits[place] != new.limits[i]"),

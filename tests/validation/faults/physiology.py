@@ -102,7 +102,7 @@ PHYSIOLOGY = [
         ('times, start, side="left") - 1])', 'times, start, side="right") - 1])'),
         ("np.floor((middle - origin) / p.interval)", "np.floor((middle - start) / p.interval)"),
         ("slopes = np.append(np.diff(values) / np.diff(times), 0.0)", "slopes = np.append(np.diff(values) * np.diff(times), 0.0)"),
-        ("length=np.pad(ends - begins, (0, pad)) / unit", "length=np.pad(ends - begins, (0, pad), mode='edge') / unit"),
+        ("length=np.pad(segments.length, pad),", "length=np.pad(segments.length, pad, mode='edge'),"),
     ]),
     *faults("dynamics/simulate.py", "dynamics/test_simulate.py", [
         ("(k1 + 2.0 * k2 + 2.0 * k3 + k4)", "(k1 + 2.0 * k2 + 3.0 * k3)"),
