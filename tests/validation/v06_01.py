@@ -1,6 +1,5 @@
-"""06.1: how many things stand in the package's folder, which way imports point, and how long files and functions are."""
+"""06.1: what stands in the package's folder, which way imports point, and how long files and functions are."""
 
-import ast
 from pathlib import PurePosixPath
 
 from tests import test_architecture as house
