@@ -10,7 +10,7 @@ from tests.validation.fresh import Run, clone, run
 LIMIT = 7200
 TESTS, ALL = 10 * 60.0, 40 * 60.0
 _WING = re.compile(r"^ *([\d.]+) s +(\d+) tests +(\S+)$", re.MULTILINE)
-_SUMMARY = re.compile(r"^=* ?(\d+ passed.*? in [\d.]+s).*$", re.MULTILINE)
+_SUMMARY = re.compile(r"^=* ?((?:\d+ failed, )?\d+ passed.*? in [\d.]+s).*$", re.MULTILINE)
 
 
 def measure() -> Result:
