@@ -1,13 +1,11 @@
 """The `twinprob` command: demo, fit, forecast, doctor."""
 
 import importlib.metadata
-import inspect
 import os
-import pkgutil
 import platform
-import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -21,7 +19,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from . import models
+from . import models, storage
 from .diagnostics.diagnose import diagnose
 from .display import number
 from .examples import load_example
@@ -59,12 +57,19 @@ def _plainly(command: Callable) -> Callable:
     @wraps(command)
     def run(*args, **kwargs):
         try:
-            return command(*args, **kwargs)
+            with warnings.catch_warnings():
+                warnings.showwarning = _note
+                return command(*args, **kwargs)
         except (ValueError, RuntimeError, OSError) as error:
             typer.echo("Error: " + " ".join(str(error).split()), err=True)
             raise typer.Exit(2) from None
 
     return run
+
+
+def _note(message: Warning | str, *about: Any, **more: Any) -> None:
+    """Print a warning as one line, without the line of code that raised it."""
+    typer.echo("Note: " + " ".join(str(message).split()), err=True)
 
 
 @app.callback()
@@ -100,7 +105,7 @@ def demo(out: Out = Path("out"), key: Key = 0) -> None:
     with _results(out) as folder:
         _write(folder, twin, ahead, later=stay, target=_TARGET, events=events)
         tolerance.save(folder / "fsigt_twin.nc")
-        _plots().fan(tolerance).savefig(folder / "fsigt_fan.png")
+        storage.write(folder / "fsigt_fan.png", _plots().png(_plots().fan(tolerance)))
     _print_files(screen, out)
 
 
@@ -208,13 +213,12 @@ def _require_folder(out: Path | None) -> None:
 
 
 def _known_models() -> dict[str, type[AbstractModel]]:
-    """Find every model of the package by its name in lower case, without the word model."""
-    found = {}
-    for module in pkgutil.walk_packages(models.__path__, f"{models.__name__}."):
-        for name, cls in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if issubclass(cls, AbstractModel) and cls.__module__ == module.name:
-                found[name.lower().removesuffix("model")] = cls
-    return found
+    """Return every model of the package by its name in lower case, without the word model."""
+    return {
+        name.lower().removesuffix("model"): cls
+        for name, cls in models.by_name().items()
+        if issubclass(cls, AbstractModel)
+    }
 
 
 def _model(name: str) -> AbstractModel:
@@ -295,16 +299,12 @@ def _print_forecast(screen: Console, ahead: Forecast, events: tuple[str, ...]) -
 
 @contextmanager
 def _results(out: Path) -> Iterator[Path]:
-    """Give a folder whose files move to `out` together once all are written."""
-    above = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
-    part = Path(tempfile.mkdtemp(prefix=".twinprob-", dir=above))
-    try:
-        yield part
+    """Give a folder whose files are written to `out` together once all are made."""
+    with tempfile.TemporaryDirectory(prefix="twinprob-") as part:
+        yield Path(part)
         out.mkdir(parents=True, exist_ok=True)
-        for file in sorted(part.iterdir()):
-            os.replace(file, out / file.name)
-    finally:
-        shutil.rmtree(part)
+        for file in sorted(Path(part).iterdir()):
+            storage.write(out / file.name, file.read_bytes())
 
 
 def _write(
@@ -313,7 +313,7 @@ def _write(
     from .presentation import export, report
 
     shown = {"shown": twin} if ahead is None else {"shown": ahead, "twin": twin, "later": later}
-    _plots().fan(**shown, target=target).savefig(folder / "fan.png")
+    storage.write(folder / "fan.png", _plots().png(_plots().fan(**shown, target=target)))
     report.write(twin, folder / "report.html", ahead, events=events, target=target)
     if saved:
         twin.save(folder / "twin.nc")

@@ -217,7 +217,7 @@ def test_a_prediction_without_horizon_is_refused(product):
 
 
 def test_a_horizon_in_the_past_is_refused(product):
-    with pytest.raises(ValueError, match="must be positive"):
+    with pytest.raises(ValueError, match="must be a number above 0 and at most 8,760"):
         identify(product, key=jax.random.key(0), hours=(-1.0,))
 
 

@@ -131,12 +131,12 @@ def test_an_output_that_the_model_does_not_have_is_refused():
 
 
 def test_a_horizon_in_the_past_is_refused():
-    with pytest.raises(ValueError, match="must be positive"):
+    with pytest.raises(ValueError, match="must be a number above 0 and at most 8,760, but is -1"):
         profile(Product(), product_record(), predictions={"amount": [-1.0]})
 
 
 def test_a_level_that_is_no_probability_is_refused():
-    with pytest.raises(ValueError, match="`level` must lie between 0 and 1"):
+    with pytest.raises(ValueError, match="`level` must be a number above 0 and below 1"):
         profile(Product(), product_record(), level=95.0)
 
 

@@ -154,7 +154,6 @@ def test_a_twin_gives_its_posterior_marginals(key):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": Sobol(100)}, "must be a power of two such as 512, but is 100"),
         ({"within": {"gains": (0, 1)}}, "names `gains`, which is not unknown; did you mean `gain`"),
         ({"times": [5.0]}, "needs a later time than 5.0 min, at which"),
         ({"within": {"gain": (1.0, 1.0)}}, "range of `gain` in `within` must rise, but is from 1.0 to 1.0"),
@@ -163,6 +162,18 @@ def test_a_twin_gives_its_posterior_marginals(key):
 def test_bad_settings_are_refused(options, message, key):
     with pytest.raises(ValueError, match=message):
         sensitivity(ramp(), NOTHING, **{"times": TIMES, **options}, key=key)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Sobol(100), "must be a power of two such as 512, but is 100"),
+        (lambda: Morris(levels=3), "`levels` of `Morris` must be even, such as 4, but is 3"),
+    ],
+)
+def test_a_grid_that_cannot_be_made_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_a_model_without_unknowns_is_refused(key):

@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from typing import Any
 
 import jax
 import numpy as np
@@ -114,7 +115,7 @@ def test_an_interrupted_report_leaves_no_file(record, tmp_path, monkeypatch):
 
 def test_an_interrupted_population_can_be_learned_again():
     records = [stay(3, seed=seed)[0] for seed in range(4)]
-    settings = {"key": KEY, "method": SMALL, "rounds": 1}
+    settings: Any = {"key": KEY, "method": SMALL, "rounds": 1}
     with pytest.raises(KeyboardInterrupt):
         fit_population(Tank(), records, **settings, progress=stop_after(3))
     assert np.isfinite(fit_population(Tank(), records, **settings).provenance["khat"])

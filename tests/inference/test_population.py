@@ -92,7 +92,7 @@ STRANGER = record([4.4, 4.6, 4.5, 4.5], weight=(80.0, "kg"))
 
 @pytest.fixture(scope="module")
 def others(records):
-    return tp.fit_population_of_others(Level(), [*records, STRANGER], key=jax.random.key(6), method=QUICK)
+    return tp.fit_population(Level(), [*records, STRANGER], leave_one_out=True, key=jax.random.key(6), method=QUICK)
 
 
 def draws(population, name, *index):
@@ -151,7 +151,7 @@ def test_who_is_left_out_is_not_in_the_population(records, others):
 
 def test_leaving_one_of_three_out_is_refused(records):
     with pytest.raises(ValueError, match="more than 3 records with an output of model `Level`, but 3 of 3 have one"):
-        tp.fit_population_of_others(Level(), records[:3], key=jax.random.key(0))
+        tp.fit_population(Level(), records[:3], leave_one_out=True, key=jax.random.key(0))
 
 
 def test_the_prior_of_a_patient_is_the_predictive_distribution(population, records):

@@ -6,7 +6,7 @@ import numpyro.distributions as dist
 import pytest
 from scipy.stats import norm
 
-from tests.tank import DECAY, NOISE, OWN, Tank, beliefs, kalman, predictive, stay
+from tests.tank import DECAY, NOISE, OWN, WALK, Tank, beliefs, kalman, predictive, stay
 from twinprob.forecasting.forecast import forecast
 from twinprob.inference.fit import fit
 from twinprob.inference.methods.filter import Filter
@@ -114,6 +114,21 @@ def test_time_passes_without_a_measurement(begun):
     level = beliefs(twin)[:, 3]
     assert twin.now == 300
     assert abs(level.mean() - mean) / np.sqrt(variance) < 5 * monte_carlo_error(twin, begun)
+
+
+def test_one_key_for_every_hour_spreads_as_far_as_the_walk_does(begun):
+    twin, hours, key = begun, 8, jax.random.key(6)
+    for _ in range(hours):
+        twin = update(twin, Record({}, Inputs(), {}, twin.now, twin.now + 60.0), key=key)
+    before = kalman(stay(HOURS)[1])[4][1][2]
+    expected = np.sqrt(before**2 + hours * (WALK * 0.03) ** 2)  # hours² if kicks repeated
+    assert abs(np.log(beliefs(twin)[:, 2].std() / expected)) < 5 * monte_carlo_error(twin, begun)
+
+
+def test_the_same_key_and_the_same_data_give_the_same_twin(begun):
+    hour = stay(HOURS)[0].between(240, 300)
+    one, other = (update(begun, hour, key=jax.random.key(5)) for _ in range(2))
+    assert one.tree.identical(other.tree)
 
 
 def test_an_input_that_changes_inside_the_window_drives_the_state(begun):

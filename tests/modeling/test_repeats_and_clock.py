@@ -164,8 +164,8 @@ def test_settings_survive_saving(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: tp.Repeats(within=5.0, correlation=1.0), "correlation = 1.0"),
-        (lambda: tp.Observation(tp.Gaussian(additive=1.0), clock=-1.0), "at least 0, but is -1.0"),
+        (lambda: tp.Repeats(within=5.0, correlation=1.0), "`correlation` of `Repeats` must be .* below 1, but is 1"),
+        (lambda: tp.Observation(tp.Gaussian(additive=1.0), clock=-1.0), "at least 0 and finite, but is -1"),
         (lambda: tp.Observation(tp.Multiplicative(0.1), clock=1.0), "`clock` needs noise in the output's unit"),
     ],
 )

@@ -68,7 +68,7 @@ def test_a_parameter_table_gives_unit_and_source(twin, tmp_path):
 
 
 def test_an_impossible_level_is_refused(twin):
-    with pytest.raises(ValueError, match="`ci_prob` must lie between 0 and 1, but is 90"):
+    with pytest.raises(ValueError, match="`ci_prob` must be a number above 0 and below 1, but is 90"):
         export.parameters_frame(twin, ci_prob=90)
 
 

@@ -1,6 +1,6 @@
+import os
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -90,7 +90,7 @@ def test_a_report_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr(report, "html", lambda *args, **kwargs: "<p>page</p>")
-    monkeypatch.setattr(Path, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="no space left"):
         report.write(small_twin(), tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []

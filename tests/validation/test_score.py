@@ -132,7 +132,7 @@ def test_coverage_at_every_level_is_the_level_for_calibrated_forecasts(key):
 
 
 def test_an_impossible_probability_is_refused():
-    with pytest.raises(ValueError, match="`ci_prob` must lie between 0 and 1"):
+    with pytest.raises(ValueError, match="`ci_prob` must be a number above 0 and below 1"):
         of_draws([1.0], [np.zeros(3)]).table(ci_prob=90)
 
 

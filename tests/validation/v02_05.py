@@ -101,8 +101,8 @@ def measure() -> Result:
     began = time.perf_counter()
     # From the neighborhood of each stay's first day on insulin.
     days = [record.until(min(record.end, record.start + begin + LEARNED)) for record, begin in found]
-    populations = tp.fit_population_of_others(
-        model(), days, observations=NOISE, method=LEARNING, rounds=ROUNDS, key=jax.random.key(0)
+    populations = tp.fit_population(
+        model(), days, leave_one_out=True, observations=NOISE, method=LEARNING, rounds=ROUNDS, key=jax.random.key(0)
     )
     print(f"  populations, {time.perf_counter() - began:.0f} s", flush=True)
     for row in populations[0].summary():

@@ -15,6 +15,7 @@ from ..inference.twin import Twin
 from ..modeling.model import nearest
 from ..modeling.observation import Observation
 from ..patient.inputs import Inputs
+from ..patient.require import require_count, require_each, require_key, require_kinds
 from ..patient.units import convert
 from .candidate import (
     Candidate,
@@ -83,6 +84,10 @@ def next_measurement(
     .. [1] Chaloner K, Verdinelli I. Bayesian experimental design: a review. Stat Sci 1995;10:273-304,
        doi:10.1214/ss/1177009939.
     """
+    require_key(key)
+    require_kinds(twin=(twin, Twin), quantity=(quantity, str, Future, Threshold, Choice))
+    require_each("candidates", candidates, Candidate)
+    require_count("nested", nested, 0, 100_000)
     check_candidates(twin, candidates)
     when = [times_of(w, twin.now) for candidate in candidates for w in candidate.measure.values()]
     times = np.unique(np.concatenate([asked_times(quantity, twin.now), *when]))

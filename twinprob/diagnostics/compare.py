@@ -12,6 +12,7 @@ from ..display import paragraph, section, table
 from ..inference.methods.sampled import TRUSTED
 from ..inference.methods.smc import pool
 from ..inference.twin import Twin
+from ..patient.require import require_each, require_kinds
 
 # Settings, not published figures: a difference below four is small whatever its error, and the error of the
 # difference is too small with few measurements (Sivula et al., arXiv:2008.10296).
@@ -189,6 +190,8 @@ def compare(twins: Mapping[str, Twin]) -> Comparison:
     ----------
     .. [1] Vehtari, Gelman and Gabry, 2017, Statistics and Computing 27, doi:10.1007/s11222-016-9696-4
     """
+    require_kinds(twins=(twins, Mapping))
+    require_each("twins", twins, Twin)
     if len(twins) < 2:
         raise ValueError(f"Argument `twins` must hold at least two twins to compare, but holds {len(twins)}.")
     first = next(iter(twins))
@@ -235,6 +238,7 @@ def log_evidence(twin: Twin) -> tuple[float, float]:
     log_evidence, error : float
         NaN where the method gives none, or where its k-hat of 0.7 or more says that it cannot be relied on.
     """
+    require_kinds(twin=(twin, Twin))
     stats = twin.group("sample_stats") if "sample_stats" in twin.tree.children else xr.Dataset()
     if "log_marginal_likelihood" not in stats or twin.provenance["khat"] >= TRUSTED:
         return math.nan, math.nan

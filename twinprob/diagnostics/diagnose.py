@@ -9,6 +9,7 @@ import xarray as xr
 
 from ..display import paragraph, section, table
 from ..inference.twin import Twin
+from ..patient.require import require_kinds
 from .determination import NOT_DETERMINED, beliefs, listed, parameters_of
 
 GOOD, CARE, REFUSE = "trustworthy", "use with care", "do not use"
@@ -75,6 +76,7 @@ def diagnose(twin: Twin) -> Diagnosis:
     Diagnosis
         Prints as text; its findings carry evidence and one action each.
     """
+    require_kinds(twin=(twin, Twin))
     provenance = twin.provenance
     findings = [
         _JUDGES.get(provenance["method"], _weights)(twin),

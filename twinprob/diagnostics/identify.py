@@ -19,6 +19,7 @@ from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation
 from ..patient.inputs import Inputs
 from ..patient.record import Record
+from ..patient.require import require_each, require_key, require_kinds
 from .determination import (
     CONFLICT,
     DETERMINED,
@@ -172,6 +173,9 @@ def identify(
     ValueError
         If the record holds no measurement of an output, is missing or given twice, or a horizon is not positive.
     """
+    require_key(key)
+    require_kinds(inputs=(inputs, Inputs, None), method=(method, AbstractMethod, None), grades=(grades, Grades, None))
+    require_each("observations", observations, Observation)
     fit_key, structure_key, ahead_key = jax.random.split(key, 3)
     model, known_until_now, observations, _ = subject_of(subject, record, observations)
     _require_observation(model, known_until_now)
@@ -223,6 +227,8 @@ def determined(
     ValueError
         If the model has no such unknown or output, or an output comes without `hours`.
     """
+    require_key(key)
+    require_kinds(twin=(twin, Twin), inputs=(inputs, Inputs, None), grades=(grades, Grades, None))
     settings = Grades() if grades is None else grades
     outputs = twin.model.quantities(twin.model.Output)
     if quantity in outputs:

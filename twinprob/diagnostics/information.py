@@ -19,6 +19,7 @@ from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation
 from ..patient.inputs import Inputs
 from ..patient.record import Record
+from ..patient.require import require_kinds
 from ..patient.series import Series
 from ..patient.units import minutes
 
@@ -295,6 +296,7 @@ def information(
     RuntimeError
         If the model cannot be solved near its priors.
     """
+    require_kinds(inputs=(inputs, Inputs, None))
     model, record, observations, integrator = subject_of(subject, record, observations, integrator)
     whole = prolonged(model, record, planned or {}, horizons, inputs)
     design = joint(model, whole, observations=observations, integrator=integrator, times=horizons)

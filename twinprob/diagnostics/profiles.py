@@ -19,6 +19,7 @@ from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation
 from ..patient.inputs import Inputs
 from ..patient.record import Record
+from ..patient.require import number, require_count, require_hours, require_kinds, require_probability, require_within
 from .continuation import Course, follow
 from .information import prolonged
 
@@ -175,6 +176,11 @@ def profile(
     .. [2] Kreutz C, Raue A, Timmer J. Likelihood based observability analysis and confidence intervals for predictions
        of dynamic models. BMC Syst Biol 2012;6:120. doi:10.1186/1752-0509-6-120
     """
+    require_kinds(inputs=(inputs, Inputs, None))
+    require_probability("level", level)
+    require_count("points", points, 1, 10_000)
+    for name, factor in (("widen", widen), ("reach", reach)):
+        require_within(f"Argument `{name}`", factor, number(0.0, 1e6, above=True))
     model, record, observations, integrator = subject_of(subject, record, observations, integrator)
     asked = _asked(model, record, predictions or {})
     whole = prolonged(model, record, {}, [time for _, time in asked], inputs)
@@ -212,8 +218,6 @@ def widened(model: AbstractModel, factor: float) -> AbstractModel:
 def _threshold(level: float) -> float:
     from scipy.stats import chi2  # here because importing it takes as long as half of JAX
 
-    if not 0 < level < 1:
-        raise ValueError(f"Argument `level` must lie between 0 and 1, but is {level}.")
     return float(chi2.ppf(level, 1))
 
 
@@ -223,8 +227,8 @@ def _asked(model, record: Record, predictions) -> list[tuple[str, float]]:
     for name, hours in predictions.items():
         if name not in outputs:
             raise ValueError(f"Model `{type(model).__name__}` has no output `{name}`; {nearest(name, outputs)}")
-        if not np.all(np.asarray(hours, float) > 0):
-            raise ValueError(f"Horizons of `{name}` must be positive, but are {list(np.atleast_1d(hours))}.")
+        for each in np.atleast_1d(hours):
+            require_hours(each, f"predictions[{name!r}]")
     return [(n, record.end + 60.0 * float(h)) for n, hours in predictions.items() for h in np.atleast_1d(hours)]
 
 

@@ -13,6 +13,7 @@ from ..inference.joint import Joint, joint
 from ..inference.linearize import border_index
 from ..inference.twin import Twin
 from ..patient.inputs import Inputs
+from ..patient.require import require_hours
 from .determination import Determination, Grades, remedy_of
 
 _PRIOR_DRAWS = 1000
@@ -32,10 +33,8 @@ def predictions_of(twin: Twin, hours, inputs: Inputs | None, settings: Grades, *
         If a horizon is not positive.
     """
     hours = np.unique(np.asarray(hours, float))
-    if not np.all(np.isfinite(hours) & (hours > 0)):
-        raise ValueError(
-            f"Argument `hours` must be positive, but holds {hours[~(hours > 0)]}: give hours after the twin's present."
-        )
+    for each in hours:
+        require_hours(each)
     times = twin.now + 60.0 * hours
     after_key, before_key = jax.random.split(key)
     after = forecast(twin, times=times, inputs=inputs, key=after_key).group("predicted_outputs")

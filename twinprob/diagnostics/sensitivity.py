@@ -1,5 +1,6 @@
 """Which parameters move the outputs, and when: global sensitivity over everything that is thought possible."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,21 @@ from ..display import paragraph, section, table
 from ..dynamics.precision import in_double_precision
 from ..dynamics.programs import compiled
 from ..dynamics.segments import build, drives
-from ..dynamics.simulate import AbstractIntegrator, FixedStep, borders, check_times, layout_of, outputs_at, timeline_of
+from ..dynamics.simulate import AbstractIntegrator, FixedStep, borders, layout_of, outputs_at, timeline_of
 from ..inference.twin import Twin
 from ..labels import Labelled, dataset
 from ..modeling.model import AbstractModel, nearest, pack
 from ..patient.inputs import Inputs
 from ..patient.record import Series
+from ..patient.require import (
+    require_each,
+    require_key,
+    require_kinds,
+    require_probability,
+    require_settings,
+    require_times,
+    whole,
+)
 
 _BATCH = 256
 _NEAR = 1e-6  # quantiles outside [_NEAR, 1 - _NEAR] are not asked for: they may be infinite
@@ -44,6 +54,12 @@ class Sobol:
     samples: int = 512
     resamples: int = 100
 
+    def __post_init__(self) -> None:
+        """Refuse settings outside their range."""
+        require_settings(self, samples=whole(2, 1_048_576), resamples=whole(1, 100_000))
+        if self.samples & (self.samples - 1):
+            raise ValueError(f"Setting `samples` of `Sobol` must be a power of two such as 512, but is {self.samples}.")
+
 
 @dataclass(frozen=True)
 class Morris:
@@ -62,6 +78,12 @@ class Morris:
     trajectories: int = 64
     levels: int = 4
     resamples: int = 100
+
+    def __post_init__(self) -> None:
+        """Refuse settings outside their range."""
+        require_settings(self, trajectories=whole(2, 1_000_000), levels=whole(2, 1_000), resamples=whole(1, 100_000))
+        if self.levels % 2:
+            raise ValueError(f"Setting `levels` of `Morris` must be even, such as 4, but is {self.levels}.")
 
 
 @dataclass(frozen=True)
@@ -177,6 +199,8 @@ def sensitivity(
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind.
     ValueError
         If the model has no unknown parameter, `within` names none of them or an empty range, `samples` is no power of
         two, `times` are fewer than two or not increasing, or fewer than two blocks of simulations succeed.
@@ -191,13 +215,18 @@ def sensitivity(
     .. [1] Herman J, Usher W. SALib: an open-source Python library for sensitivity analysis. J Open Source Softw
        2017;2:97. doi:10.21105/joss.00097
     """
+    require_key(key)
+    require_kinds(model=(model, AbstractModel), inputs=(inputs, Inputs), method=(method, Sobol, Morris, None))
+    require_kinds(within=(within, Twin, Mapping, None), integrator=(integrator, AbstractIntegrator, None))
+    require_each("measured", measured, Series)
+    require_probability("ci_prob", ci_prob)
     method = Sobol() if method is None else method
     names = model.unknowns()
     if not names:
         raise ValueError(
             f"Model `{type(model).__name__}` has no unknown parameter; make one unknown with `model.free(name)`."
         )
-    times = check_times(times)
+    times = require_times(times)
     if len(times) < 2:
         raise ValueError(f"Argument `times` needs a later time than {times[0]} min, at which the simulations begin.")
     prior_key, sample_key = jax.random.split(key)
@@ -206,7 +235,8 @@ def sensitivity(
     cube = _samples(method, problem, seed)
     quantiles = np.clip(cube, _NEAR, 1 - _NEAR) if isinstance(method, Sobol) else 0.025 + 0.95 * cube
     values = _values(model, names, quantiles, within, prior_key)
-    known = model.fix(**{n: float(np.median(values[:, i])) for i, n in enumerate(names)})
+    typical: Any = {name: float(np.median(values[:, i])) for i, name in enumerate(names)}
+    known = dataclasses.replace(model, unknown=(), **typical)  # `within` may lie where the priors do not reach
     driven = drives(known, inputs, measured or {})
     segments, index = build(known, driven, float(times[0]), float(times[-1]), times)
     integrator = FixedStep() if integrator is None else integrator
@@ -225,8 +255,6 @@ def sensitivity(
 def _samples(method, problem, seed: int) -> np.ndarray:
     """Return points of the unit cube, (evaluation, parameter)."""
     if isinstance(method, Sobol):
-        if method.samples < 2 or method.samples & (method.samples - 1):
-            raise ValueError(f"Setting `samples` of Sobol must be a power of two such as 512, but is {method.samples}.")
         from SALib.sample import sobol
 
         return sobol.sample(problem, method.samples, calc_second_order=False, seed=seed)

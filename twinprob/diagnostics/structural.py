@@ -9,6 +9,7 @@ import numpy as np
 from ..display import paragraph, section, table
 from ..dynamics.precision import in_double_precision
 from ..modeling.model import AbstractModel
+from ..patient.require import require_key, require_kinds
 from .arithmetic import Residue
 from .expansion import POINTS, Expansion, Experiment, branches_of, exact_points, experiment_of, real_point, singular
 from .symmetry import (
@@ -158,6 +159,8 @@ def structural(
     .. [2] Sedoglavic A. A probabilistic algorithm to test local algebraic observability in polynomial time. J Symb
        Comput 2002;33:735-755. doi:10.1006/jsco.2002.0532
     """
+    require_key(key)
+    require_kinds(model=(model, AbstractModel))
     experiment = experiment_of(model, outputs, unknown, known, free_states, constant, absent)
     chance = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     try:

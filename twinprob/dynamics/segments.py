@@ -17,6 +17,7 @@ _SAME_TIME = 1e-9
 _SUBSTEPS = (2, 4, 6, 12, 24)
 _USUAL, _OTHER = 6, (2, 24)
 _CHEAPER = 1.5
+_MOST_SEGMENTS = 1_000_000
 
 
 Drive: TypeAlias = tuple[np.ndarray, np.ndarray, bool]  # change times (min), values from each on, whether linear
@@ -112,12 +113,13 @@ def build(
     """
     origin = start if origin is None else origin
     processes = model.processes()
+    unit = minutes_per_unit(model)
+    _check_size(start, stop, origin, model.step * unit, [process.interval for process in processes.values()])
     marks = [np.asarray([start, stop]), np.asarray(times, float)]
     marks += [drive_times for drive_times, _, _ in drives.values()]
     for process in processes.values():
         marks.append(origin + process.interval * np.arange(math.ceil((stop - origin) / process.interval)))
     borders = _distinct(np.concatenate(marks), start, stop)
-    unit = minutes_per_unit(model)
     borders, substeps = _split(borders, model.step * unit, alike)
     index = np.searchsorted(borders, np.asarray(times, float) - _SAME_TIME)
     begins, ends = borders[:-1], borders[1:]
@@ -162,6 +164,16 @@ def padded(segments: Segments, size: int) -> Segments:
         slope=np.pad(segments.slope, (pad, (0, 0))),
         knot=np.pad(segments.knot, (pad, (0, 0)), mode="edge"),
     )
+
+
+def _check_size(start: float, stop: float, origin: float, step: float, intervals) -> None:
+    """Refuse a timeline whose steps and knots alone would fill the memory; all in minutes."""
+    count = (stop - start) / (step * max(_SUBSTEPS)) + sum((stop - origin) / interval for interval in intervals)
+    if not count <= _MOST_SEGMENTS:
+        raise ValueError(
+            f"A timeline from {start:.4g} to {stop:.4g} min would need {count:.3g} segments, more than the "
+            f"{_MOST_SEGMENTS:,} allowed: ask for a shorter span, or put the knots of what varies further apart."
+        )
 
 
 def minutes_per_unit(model) -> float:

@@ -8,13 +8,14 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from ..modeling.model import pack
+from ..modeling.model import AbstractModel, pack
 from ..patient.inputs import Inputs
+from ..patient.record import Series
 from ..patient.record_checks import begun
+from ..patient.require import number, require_each, require_kind, require_kinds, require_settings, require_times, whole
 from .programs import compiled
 from .segments import Segments, bucket, build, drives, padded
 
@@ -39,6 +40,10 @@ class FixedStep(AbstractIntegrator):
     """
 
     refine: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        """Refuse settings outside their range."""
+        require_settings(self, refine=whole(1, 10_000))
 
     def cross(self, field, state, start, length, substeps):  # noqa: D102
         steps = max(1, substeps * self.refine)
@@ -73,6 +78,11 @@ class Adaptive(AbstractIntegrator):
     atol: float = eqx.field(static=True, default=1e-8)
     solver: diffrax.AbstractSolver = eqx.field(default_factory=diffrax.Tsit5)
     max_steps: int = eqx.field(static=True, default=4096)
+
+    def __check_init__(self):
+        """Refuse settings outside their range."""
+        require_settings(self, rtol=number(0.0, 0.1, above=True), atol=number(0.0), max_steps=whole(1, 10_000_000))
+        require_kind("solver", self.solver, diffrax.AbstractSolver)
 
     def cross(self, field, state, start, length, substeps):  # noqa: D102
         moving = length > 0
@@ -271,6 +281,8 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
 
     Raises
     ------
+    TypeError
+        If model, inputs, a measured series or the integrator is something else.
     ValueError
         If `times` is not strictly increasing and finite, or begins before `start`, or a setting is unknown.
 
@@ -279,7 +291,11 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
     Fails as a value, not an exception, because samplers propose impossible patients. The error of a fixed-step solve
     is estimated from a second solve with half as many steps; that of an adaptive solve is its own tolerance.
     """
-    times = check_times(times, start)
+    require_kinds(
+        model=(model, AbstractModel), inputs=(inputs, Inputs), integrator=(integrator, AbstractIntegrator, None)
+    )
+    require_each("measured", measured, Series)
+    times = require_times(times, start=start)
     start = begun(inputs, float(times[0])) if start is None else float(start)
     known = dataclasses.replace(model, unknown=(), priors={})
     segments, index = build(known, drives(known, inputs, measured or {}), start, float(times[-1]), times)
@@ -351,18 +367,3 @@ def _possible(model):
     values = jnp.stack([jnp.asarray(getattr(model, name), float) for name in names]) if names else jnp.zeros(0)
     fine = jnp.isfinite(values) & (jnp.abs(values) < _IMPOSSIBLE)
     return model.install(names, jnp.where(fine, values, 1.0)), jnp.all(fine)
-
-
-def check_times(times, start=None) -> np.ndarray:
-    """Return report times as an array, or refuse them with the first offender named."""
-    times = np.atleast_1d(np.asarray(times, float))
-    if times.size == 0 or not np.all(np.isfinite(times)):
-        raise ValueError("Argument `times` must hold at least one finite time in minutes; drop empty and NaN times.")
-    for i in np.flatnonzero(np.diff(times) <= 0)[:1]:
-        raise ValueError(
-            "Argument `times` must be strictly increasing, "
-            f"but times[{i + 1}] = {times[i + 1]} follows times[{i}] = {times[i]}."
-        )
-    if start is not None and times[0] < start:
-        raise ValueError(f"Argument `times` begins at {times[0]} min, before the simulation's start at {start} min.")
-    return times

@@ -22,7 +22,15 @@ from ..labels import Labelled, dataset, tree
 from ..modeling.model import nearest
 from ..modeling.observation import Observation
 from ..patient.inputs import Inputs
-from ..patient.units import minutes
+from ..patient.require import (
+    require_hours,
+    require_key,
+    require_kinds,
+    require_probability,
+    require_room,
+    require_spacing,
+    require_times,
+)
 
 # Times `scale`: four hours every ten minutes, with a few changes of the inputs, are the size of one.
 _SEGMENTS, _TIMES, _KNOTS = 64, 32, 8
@@ -81,8 +89,7 @@ class Forecast:
             output_median, output_lower, output_upper (noise-free), ci_prob, ci_kind, draws, effective_draws,
             mcse_median.
         """
-        if not 0 < ci_prob < 1:
-            raise ValueError(f"Argument `ci_prob` must lie between 0 and 1, but is {ci_prob}.")
+        require_probability("ci_prob", ci_prob)
         levels = [(1 - ci_prob) / 2, 0.5, (1 + ci_prob) / 2]
         draws = math.prod(self.group("predictions").sizes[d] for d in ("chain", "draw"))
         frames = []
@@ -155,10 +162,14 @@ def forecast(
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind.
     ValueError
         If neither or both of `hours` and `times` are given, a time is not after the twin's present, or an input is
         unknown.
     """
+    require_key(key)
+    require_kinds(twin=(twin, Twin), inputs=(inputs, Inputs, None))
     times = _times(twin, hours, times, every)
     model = twin.model
     plan = Inputs() if inputs is None else inputs
@@ -170,6 +181,7 @@ def forecast(
     driven = drives(model, given, twin.record.observations, weight=twin.record.weight)
     segments, index = build(model, driven, twin.now, float(times[-1]), times, origin=twin.record.start)
     posterior, state = twin.group("posterior"), twin.group("state")
+    require_room("A forecast", twin.draws * len(segments.start) * len(state), "fewer hours, times or draws")
     draws = twin.draws
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     flat = {str(n): v.values.reshape(draws, *v.shape[2:]) for n, v in posterior.data_vars.items()}
@@ -221,16 +233,15 @@ def _times(twin: Twin, hours, times, every) -> np.ndarray:
     if (hours is None) == (times is None):
         raise ValueError("Give either `hours` or `times`, not both and not neither.")
     if times is None:
-        if not (np.isfinite(hours) and hours > 0):
-            raise ValueError(f"Argument `hours` must be positive, but is {hours}.")
-        step = minutes(every)
+        hours, step = require_hours(hours), require_spacing("Argument `every`", every)
+        require_room("A forecast", twin.draws * math.ceil(60 * hours / step), "fewer hours, or a larger `every`")
         return twin.now + np.minimum(step * np.arange(1, math.ceil(60 * hours / step - 1e-9) + 1), 60 * hours)
-    times = np.atleast_1d(np.asarray(times, float))
-    if times.size == 0 or not np.all(np.diff(times) > 0) or times[0] <= twin.now:
+    times = require_times(times)
+    if times[0] <= twin.now:
         raise ValueError(
-            f"Argument `times` must be strictly increasing and after the twin's present, {twin.now:g} min, but begins "
-            f"with {times[:3]}."
+            f"Argument `times` must lie after the twin's present, {twin.now:g} min, but begins with {times[0]:g} min."
         )
+    require_hours((times[-1] - twin.now) / 60, "times[-1] - twin.now")
     return times
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..modeling.model import nearest
+from ..patient.require import require_hours, require_kinds
 from ..patient.units import convert
 from .forecast import Forecast
 
@@ -19,7 +20,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_EVENT = re.compile(r"\s*(\w+)\s*(<=|>=|<|>)\s*([-+0-9.eE]+)\s*(.*?)\s*")
+_EVENT = re.compile(r"\s*(\w+)\s*(<=|>=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,2})?)(?![\d.])\s*(.*?)\s*")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,11 @@ class Risk:
     event : str
     hours : float
     draws : int
+        Those that could be solved; the others say neither that it happens nor that it does not.
     effective_draws : float
+        Independent draws behind the probability.
+    failed : int
+        Draws that could not be solved.
     """
 
     probability: float
@@ -42,11 +47,14 @@ class Risk:
     hours: float
     draws: int
     effective_draws: float
+    failed: int = 0
 
     def __str__(self) -> str:
         """Say the risk with its error."""
+        failed = f", {self.failed} more failed" if self.failed else ""
         return (
-            f"P({self.event} within {self.hours:g} h) = {self.probability:.3f} ± {self.mcse:.3f} ({self.draws} draws)"
+            f"P({self.event} within {self.hours:g} h) = {self.probability:.3f} ± {self.mcse:.3f} "
+            f"({self.draws} draws{failed})"
         )
 
 
@@ -64,13 +72,18 @@ def risk(ahead: Forecast, event: str, *, hours: float | None = None) -> Risk:
     Returns
     -------
     Risk
-        The Monte Carlo error is never zero: with no event among n draws it is that of one in n + 2.
+        The Monte Carlo error is never zero: with no event among n effective draws it is that of one in n + 2. Where no
+        draw could be solved, probability and error are NaN, which is below no limit.
 
     Raises
     ------
+    TypeError
+        If `ahead` is no `Forecast`, or the event no text.
     ValueError
-        If the event cannot be read, names no forecast variable, lacks a unit, or the horizon exceeds the forecast.
+        If the event cannot be read, names no forecast variable, lacks a unit, or the horizon exceeds the forecast or
+        ends before its first time.
     """
+    require_kinds(ahead=(ahead, Forecast), event=(event, str))
     found = _EVENT.fullmatch(event)
     if found is None:
         raise ValueError(
@@ -86,14 +99,22 @@ def risk(ahead: Forecast, event: str, *, hours: float | None = None) -> Risk:
         )
     limit = float(convert(float(number), unit, outputs[name].units, variable=name))
     longest = (ahead.times[-1] - ahead.now) / 60
-    hours = longest if hours is None else float(hours)
-    if not 0 < hours <= longest + 1e-9:
-        raise ValueError(f"Argument `hours` = {hours} must lie within the forecast, which reaches {longest:g} h ahead.")
+    soonest = (ahead.times[0] - ahead.now) / 60
+    hours = longest if hours is None else require_hours(hours)
+    if not soonest - 1e-9 <= hours <= longest + 1e-9:
+        raise ValueError(
+            f"Argument `hours` = {hours:g} must lie within the forecast, which begins {soonest:g} h ahead and reaches "
+            f"{longest:g} h ahead."
+        )
     inside = ahead.times <= ahead.now + 60 * hours + 1e-9
     values = outputs[name].values[..., inside]
     known = np.all(np.isfinite(values), axis=-1)
+    solved, failed = int(known.sum()), int((~known).sum())
+    if not solved:
+        return Risk(math.nan, math.nan, event, hours, 0, 0.0, failed)
     happened = np.any(_COMPARISONS[comparison](values, limit), axis=-1)[known]
-    size = max(min(ahead.effective_draws, happened.size), 1.0)
+    size = max(min(ahead.effective_draws * known.mean(), solved), 1.0)
     probability = float(happened.mean())
     shrunk = (probability * size + 1) / (size + 2)
-    return Risk(probability, math.sqrt(shrunk * (1 - shrunk) / (size + 2)), event, hours, int(happened.size), size)
+    error = math.sqrt(shrunk * (1 - shrunk) / (size + 2))
+    return Risk(probability, error, event, hours, solved, size, failed)

@@ -6,7 +6,7 @@
 from .cohort import Cohort, load_cohort
 from .fit import fit
 from .fit_cohort import fit_cohort
-from .fit_population import fit_population, fit_population_of_others
+from .fit_population import fit_population
 from .joint import Joint, joint
 from .methods import NUTS, SMC, Filter, Laplace, Variational
 from .population import Population, load_population
@@ -26,7 +26,6 @@ __all__ = [
     "fit",
     "fit_cohort",
     "fit_population",
-    "fit_population_of_others",
     "joint",
     "load",
     "load_cohort",

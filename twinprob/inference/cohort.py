@@ -19,14 +19,18 @@ from ..labels import tree
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from ..patient.record import Record
+from ..patient.require import require_kinds
+from .classes import Classes, Misfit, shown
 from .describe import twin_of
+from .encoding import decode, decode_observations, decode_record, encode, encode_record, require_kind
+from .format import opened, require_groups, require_plain_texts, save
 from .joint import joint
 from .methods.nuts import NUTS
 from .methods.sampled import TRUSTED, AbstractMethod, Sampled
-from .twin import Twin, decode, decode_record, encode, encode_record, read_tree, write_tree
+from .twin import Twin
 
-FORMAT = "twinprob.cohort/1"
 _FAILED = 0.005
+_KINDS = ("<f8", "<f4", "<i8", "<i4", "|b1")  # of the statistics of draws, as files name them
 FITTED, UNTRUSTED, UNSOLVED, REFUSED = "fitted", "untrusted", "unsolved", "refused"
 
 
@@ -195,6 +199,7 @@ class Cohort(Sequence[Twin]):
         ValueError
             If one of the patients was refused: there is nothing to fit.
         """
+        require_kinds(method=(method, AbstractMethod, None))
         untrusted = [i for i, member in enumerate(self.members) if member.status == UNTRUSTED]
         chosen, members = untrusted if patients is None else [int(i) for i in patients], list(self.members)
         for done, i in enumerate(chosen, 1):
@@ -217,8 +222,16 @@ class Cohort(Sequence[Twin]):
         ----------
         path : str or Path
             Replaced if it exists.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written: no such folder, a full disk. What was there is untouched.
+        ValueError
+            If a model holds what no file could give back, such as a function.
         """
-        write_tree(_stored(self), path)
+        content, described = _stored(self)
+        save(path, "cohort", content, described, {type(m.model).__name__: m.model for m in self.members}.values())
 
     def __repr__(self) -> str:
         """Count the patients by status in one line."""
@@ -244,8 +257,8 @@ def _measurements(record) -> int:
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
-def _stored(cohort: Cohort) -> xr.DataTree:
-    """Return the cohort as a tree: numbers of all patients end to end, everything else as text."""
+def _stored(cohort: Cohort) -> tuple[xr.DataTree, dict[str, Any]]:
+    """Return what the patients share, after a tree: all their numbers end to end, their records as text."""
     descriptions: list[str] = []
     models: list[str] = []
     arrays: dict[str, list[np.ndarray]] = {}
@@ -261,15 +274,12 @@ def _stored(cohort: Cohort) -> xr.DataTree:
     variables = {name: ((f"{name}_number",), np.concatenate(parts)) for name, parts in arrays.items()}
     variables["patients"] = (("patient",), np.array(descriptions, object))
     variables["models"] = (("model",), np.array(models, object))
-    attrs = {
-        "format": FORMAT,
+    shared = {
         "key": np.asarray(jax.random.key_data(cohort.key)).tolist(),
-        "integrator": json.dumps(encode(cohort.integrator)),
+        "integrator": encode(cohort.integrator),
         "population": cohort.population,
     }
-    content = tree({"cohort": xr.Dataset(variables)}, {})
-    content.attrs = attrs
-    return content
+    return tree({"cohort": xr.Dataset(variables)}, {}), shared
 
 
 def _described(sampled: Sampled, arrays: dict[str, list[np.ndarray]]) -> dict[str, Any]:
@@ -294,14 +304,16 @@ def _described(sampled: Sampled, arrays: dict[str, list[np.ndarray]]) -> dict[st
     }
 
 
-def load_cohort(path, *, own: Iterable[type] = ()) -> Cohort:
-    """Read a cohort that `Cohort.save` wrote.
+def load_cohort(path, *, model: AbstractModel | type[AbstractModel] | None = None, own: Iterable[type] = ()) -> Cohort:
+    """Read a cohort that `Cohort.save` wrote, here or with version 0.1.
 
     Parameters
     ----------
     path : str or Path
+    model : AbstractModel or its class, optional
+        The user's own model of these patients, as for `load`.
     own : iterable of classes
-        Model, noise or process classes defined outside twinprob that the cohort uses.
+        Further classes of the user's own: noises and processes.
 
     Returns
     -------
@@ -311,32 +323,56 @@ def load_cohort(path, *, own: Iterable[type] = ()) -> Cohort:
     ------
     FileNotFoundError
         If there is no such file.
+    TypeError
+        If `model` is no model or `own` holds what is no class.
     ValueError
-        If the file is truncated, was not written by twinprob, or uses a class that is not in `own`.
+        If the file is foreign, cut short, changed since it was written or of a newer version, or names a class that is
+        neither twinprob's nor known here; the message says what does not fit.
     """
-    content = read_tree(path, FORMAT, "cohort", "Cohort.save")
-    classes, group = {f"{c.__module__}:{c.__qualname__}": c for c in own}, content["cohort"].to_dataset()
-    models = [[decode(part, classes) for part in json.loads(text)] for text in group["models"].values]
+    classes = Classes.passed("load_cohort", model, own)
+    with opened(path, "cohort") as stored:
+        require_groups(stored.tree, "cohort")
+        shared = stored.described or _shared_of_version_1(stored.tree)
+        cohort = _restored(stored.tree["cohort"].to_dataset(), shared, classes)
+        stored.compare({type(m.model).__name__: m.model for m in cohort.members}.values(), {})
+    return cohort
+
+
+def _shared_of_version_1(content: xr.DataTree) -> dict[str, Any]:
+    attrs = content.attrs
+    key = np.asarray(attrs["key"]).tolist()
+    return {"key": key, "integrator": json.loads(attrs["integrator"]), "population": attrs["population"]}
+
+
+def _restored(group: xr.Dataset, shared: dict[str, Any], classes: Classes) -> Cohort:
+    models = []
+    for text in group["models"].values:
+        described, observations = json.loads(text)
+        own = classes.require_model(decode(described, classes))
+        models.append((own, decode_observations(observations["mapping"], classes)))
     stored, places = {str(name): v.values for name, v in group.data_vars.items()}, Counter[str]()
 
     def take(name: str, shape, kind="<f8") -> np.ndarray:
-        begin, count = places[name], int(np.prod(shape, dtype=int))
+        begin, count = places[name], int(np.prod(shape, dtype=float))
+        if kind not in _KINDS or begin + count > stored[name].size:
+            raise Misfit(f"a patient says to have {count} numbers of kind {shown(kind)} in `{name}`, which it lacks")
         places[name] += count
         return stored[name][begin : begin + count].reshape(shape).astype(kind)
 
     members = []
     for text in stored["patients"]:
         described = json.loads(text)
-        model, observations = models[described["model"]]
+        require_plain_texts(described, "patients")
+        patient_model, how = models[described["model"]]
         record = None if described["record"] is None else decode_record(described["record"])
-        sampled = _restored(described, take) if "shape" in described else None
-        members.append(Member(record, model, observations, sampled, described["reason"]))
-    key = jax.random.wrap_key_data(jnp.asarray(content.attrs["key"], jnp.uint32))
-    integrator = decode(json.loads(content.attrs["integrator"]), classes)
-    return Cohort(tuple(members), integrator, key, content.attrs["population"])
+        sampled = _sampled(described, take) if "shape" in described else None
+        members.append(Member(record, patient_model, how, sampled, described["reason"]))
+    key = jax.random.wrap_key_data(jnp.asarray(shared["key"], jnp.uint32))
+    integrator = require_kind(decode(shared["integrator"], classes), AbstractIntegrator)
+    return Cohort(tuple(members), integrator, key, require_kind(shared["population"], str))
 
 
-def _restored(described: dict[str, Any], take) -> Sampled:
+def _sampled(described: dict[str, Any], take) -> Sampled:
     shape = tuple(described["shape"])
     khat, importance_ess, rejected = (float.fromhex(x) for x in described["figures"])
     modes = [(take("modes", shape[-1:]), *map(float.fromhex, figures)) for figures in described["modes"]]

@@ -42,7 +42,7 @@ def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, k
         "settings": sampled.settings,
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
-        "model": f"{type(model).__module__}:{type(model).__qualname__}",
+        "model": type(model).__name__,
         "data_hash": record.data_hash,
         "khat": sampled.khat,
         "importance_ess": sampled.importance_ess,

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 
@@ -11,6 +11,7 @@ from ..dynamics.simulate import AbstractIntegrator
 from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation
 from ..patient.record import Record, require_record
+from ..patient.require import require_key, require_kinds
 from .describe import twin_of
 from .joint import joint
 from .methods.laplace import Laplace
@@ -20,6 +21,7 @@ from .simulable import simulable
 from .twin import Twin
 
 
+@runtime_checkable
 class Personal(Protocol):
     """What `fit` needs of a population."""
 
@@ -67,7 +69,7 @@ def fit(
     Raises
     ------
     TypeError
-        If `record` is no `Record`.
+        If an argument is of another kind: a key that is a number, a class in place of a model, and the like.
     ValueError
         If the record holds measurements but none of the model's outputs, or only such as were taken before a setting
         was charted that the model needs; the model has no unknown parameter, or the population was learned for another
@@ -75,6 +77,8 @@ def fit(
     RuntimeError
         If the model can be solved at no starting point.
     """
+    require_key(key)
+    require_kinds(method=(method, AbstractMethod, None))
     density, record, observations = posed(model, record, population, observations, integrator)
     sample_key, _ = jax.random.split(key)
     notes: tuple[str, ...] = ()
@@ -89,6 +93,7 @@ def fit(
 
 def posed(model: AbstractModel, record: Record, population: Personal | None, observations, integrator):
     """Return the density of a fit, the record it uses, and how outputs are measured where not as the model declares."""
+    require_kinds(model=(model, AbstractModel), population=(population, Personal, None))
     require_record(record, "record")
     record = simulable(model, record)
     if population is not None:

@@ -14,6 +14,7 @@ from ..dynamics.simulate import AbstractIntegrator, FixedStep
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from ..patient.record import Record
+from ..patient.require import require_count, require_each, require_key, require_kinds
 from .cohort import Cohort, Member
 from .fit import Personal, posed
 from .methods.laplace import Laplace
@@ -70,10 +71,16 @@ def fit_cohort(
     Raises
     ------
     TypeError
-        If the method cannot be interleaved: only `Laplace` can, `Cohort.refitted` takes the others.
+        If the method cannot be interleaved: only `Laplace` can, `Cohort.refitted` takes the others; or another argument
+        is of another kind.
     ValueError
         If there is no record, or the model has no unknown parameter.
     """
+    require_key(key)
+    require_kinds(model=(model, AbstractModel), population=(population, Personal, None))
+    require_kinds(records=(records, Iterable), integrator=(integrator, AbstractIntegrator, None))
+    require_each("observations", observations, Observation)
+    require_count("threads", threads, 1, 256)
     method, records = METHOD if method is None else method, list(records)
     if not isinstance(method, Laplace):
         raise TypeError(

@@ -4,7 +4,7 @@ import dataclasses
 import importlib.metadata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, overload
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ from ..labels import Labelled, dataset, tree
 from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation
 from ..patient.record import Record
+from ..patient.require import require_count, require_each, require_key, require_kinds
 from ..patient.units import convert
 from .describe import VERSIONS
 from .joint import Joint, joint
@@ -33,19 +34,28 @@ _CHAINS = 4
 _FEWEST = 3
 
 
+@overload
+def fit_population(
+    model: AbstractModel, records: Sequence[Record], *, leave_one_out: Literal[False] = ..., **settings: Any
+) -> Population: ...
+@overload
+def fit_population(
+    model: AbstractModel, records: Sequence[Record], *, leave_one_out: Literal[True], **settings: Any
+) -> tuple[Population, ...]: ...
 @in_double_precision
 def fit_population(
     model: AbstractModel,
     records: Sequence[Record],
     *,
     key,
+    leave_one_out: bool = False,
     covariates: Mapping[str, Sequence[str]] | None = None,
     observations: Mapping[str, Observation] | None = None,
     integrator: AbstractIntegrator | None = None,
     method: AbstractMethod | None = None,
     rounds: int = 20,
     progress: Callable[[str, float], None] | None = None,
-) -> Population:
+) -> Population | tuple[Population, ...]:
     """Learn how a model's unknowns are distributed over patients.
 
     Each patient is fitted under a common reference prior; the draws are reweighted to find the distribution under which
@@ -60,6 +70,10 @@ def fit_population(
     records : sequence of Record
         One per patient.
     key : jax PRNG key
+    leave_one_out : bool
+        Learn for each record from the other records alone. For scores: what was learned from patients may be judged on
+        other patients only, as in
+        ``evaluate(model, records, population=fit_population(model, records, leave_one_out=True, key=key), key=key)``.
     covariates : mapping of str to sequence of str, optional
         Which covariates move the center of which parameter, e.g. ``{"clearance": ("weight", "diabetic_status")}``;
         numbers enter as logarithms, categories by level.
@@ -74,64 +88,37 @@ def fit_population(
 
     Returns
     -------
-    Population
+    Population, or a tuple of them, one per record, with `leave_one_out`
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind.
     ValueError
-        If fewer than three records hold an output of the model, or a covariate is absent, constant or unknown.
-    """
-    learned = _learn(
-        _group(model, tuple(records), covariates or {}, observations, integrator), method, rounds, key, progress
-    )
-    return learned.population(range(len(learned.rows)), observations, key)
-
-
-@in_double_precision
-def fit_population_of_others(
-    model: AbstractModel,
-    records: Sequence[Record],
-    *,
-    key,
-    covariates: Mapping[str, Sequence[str]] | None = None,
-    observations: Mapping[str, Observation] | None = None,
-    integrator: AbstractIntegrator | None = None,
-    method: AbstractMethod | None = None,
-    rounds: int = 20,
-    progress: Callable[[str, float], None] | None = None,
-) -> tuple[Population, ...]:
-    """Learn for each patient how a model's unknowns are distributed over the others.
-
-    For scores: what was learned from patients may be judged on other patients only, as in
-    ``evaluate(model, records, population=fit_population_of_others(model, records, key=key), key=key)``.
-
-    Parameters
-    ----------
-    model, records, key, covariates, observations, integrator, method, rounds, progress
-        As for `fit_population`.
-
-    Returns
-    -------
-    populations : tuple of Population, one per record
-        The hyperparameters of each rest on the other records' measurements alone.
-
-    Raises
-    ------
-    ValueError
-        As `fit_population`, and if fewer than four records hold an output of the model.
+        If fewer than three records (four to leave one out) hold an output of the model, or a covariate is absent,
+        constant or unknown.
 
     Notes
     -----
-    Patients are fitted once, under one reference that all records have led to. It only proposes draws and is weighted
-    away, patient by patient: leaving one out takes its factor out of the hyperparameters' density and costs no fit.
+    To leave one out costs no fit: patients are fitted once, under one reference that all records have led to. It only
+    proposes draws and is weighted away, patient by patient; leaving one out takes its factor out of the
+    hyperparameters' density.
     """
-    group = _group(model, tuple(records), covariates or {}, observations, integrator)
-    if len(group.records) <= _FEWEST:
+    require_key(key)
+    require_kinds(model=(model, AbstractModel), records=(records, Iterable), leave_one_out=(leave_one_out, bool))
+    require_kinds(method=(method, AbstractMethod, None))
+    records = tuple(records)
+    require_each("records", records, Record)
+    require_count("rounds", rounds, 1, 1_000)
+    group = _group(model, records, covariates or {}, observations, integrator)
+    if leave_one_out and len(group.records) <= _FEWEST:
         raise ValueError(
             f"To leave one out, a population needs more than {_FEWEST} records with an output of model "
             f"`{type(model).__name__}`, but {len(group.records)} of {len(records)} have one."
         )
     learned = _learn(group, method, rounds, key, progress)
+    if not leave_one_out:
+        return learned.population(range(len(learned.rows)), observations, key)
     found = []
     for number, record in enumerate(records):
         others = [place for place, i in enumerate(learned.rows) if group.records[i] is not record]
@@ -181,7 +168,7 @@ class _Learned:
             **_figures(patients, hyper, self.about, self.failures),
             "key": np.asarray(jax.random.key_data(key)).tolist(),
             "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
-            "model": f"{type(group.model).__module__}:{type(group.model).__qualname__}",
+            "model": type(group.model).__name__,
             "data_hashes": [group.records[i].data_hash for i in rows],
         }
         found = _tree(group, patients, rows, hyper, provenance)

@@ -16,7 +16,8 @@ from ..dynamics.segments import Segments, build, drives, knots, minutes_per_unit
 from ..dynamics.simulate import AbstractIntegrator, FixedStep, borders, layout_of, outputs_at, slopes_at, timeline_of
 from ..modeling.model import AbstractModel, nearest, pack
 from ..modeling.observation import Measured, Observation
-from ..patient.record import Record
+from ..patient.record import Record, require_record
+from ..patient.require import require_each, require_kinds
 from ..patient.units import convert, reach
 from .data import Data, data_of, panels_of, to_length
 
@@ -290,9 +291,14 @@ def joint(
 
     Raises
     ------
+    TypeError
+        If an argument is of another kind.
     ValueError
         If the record holds none of the outputs, a unit cannot be converted, or an observation is named for no output.
     """
+    require_kinds(model=(model, AbstractModel), integrator=(integrator, AbstractIntegrator, None))
+    require_record(record, "record")
+    require_each("observations", observations, Observation)
     model = with_covariates(model, record)
     declared = model.quantities(model.Output)
     for name in observations or {}:

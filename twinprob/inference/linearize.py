@@ -15,6 +15,7 @@ from ..dynamics.programs import compiled
 from ..dynamics.segments import minutes_per_unit
 from ..modeling.model import AbstractModel, nearest
 from ..patient.record import Record
+from ..patient.require import require_kinds
 from .joint import Joint, slope_of
 from .methods.climb import split
 from .methods.modes import climb_from
@@ -59,6 +60,7 @@ def subject_of(subject: Twin | AbstractModel, record: Record | None, observation
     ValueError
         If a twin comes with a record, or a model without one.
     """
+    require_kinds(subject=(subject, Twin, AbstractModel))
     if isinstance(subject, Twin) and record is None:
         return subject.model, subject.record, subject.observations, subject.integrator
     if isinstance(subject, Twin) or record is None:

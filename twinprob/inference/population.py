@@ -4,7 +4,6 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,10 +19,11 @@ from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from ..patient.record import Record
 from ..patient.units import convert
+from .classes import Classes
+from .encoding import decode, decode_observations, encode
+from .format import opened, require_groups, require_numbers, save
 from .joint import Joint, with_covariates
-from .twin import decode, encode, read_tree, write_tree
 
-FORMAT = "twinprob.population/1"
 _DRAWS = 4000
 
 
@@ -181,15 +181,18 @@ class Population:
         ----------
         path : str or Path
             Replaced if it exists.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written: no such folder, a full disk. What was there is untouched.
         """
-        content = self.tree.copy()
         described = {
             "model": encode(self.model),
             "observations": {name: encode(value) for name, value in self.observations.items()},
             "terms": [dataclasses.asdict(term) for term in self.terms],
         }
-        content.attrs = {**self.tree.attrs, "format": FORMAT, "population": json.dumps(described, sort_keys=True)}
-        write_tree(content, path)
+        save(path, "population", self.tree, described, [self.model])
 
     def summary(self) -> list[tuple[str, float, float, float, str]]:
         """Return parameter, typical value, and the 90 % interval of patients with average covariates, with units."""
@@ -227,14 +230,18 @@ class Population:
         return section(f"Population: {type(self.model).__name__}", *parts)
 
 
-def load_population(path, *, own: Iterable[type] = ()) -> Population:
-    """Read a population that `Population.save` wrote.
+def load_population(
+    path, *, model: AbstractModel | type[AbstractModel] | None = None, own: Iterable[type] = ()
+) -> Population:
+    """Read a population that `Population.save` wrote, here or with version 0.1.
 
     Parameters
     ----------
     path : str or Path
+    model : AbstractModel or its class, optional
+        The user's own model that it was learned for, as for `load`.
     own : iterable of classes
-        Model, noise or process classes defined outside twinprob.
+        Further classes of the user's own: noises and processes.
 
     Returns
     -------
@@ -244,20 +251,26 @@ def load_population(path, *, own: Iterable[type] = ()) -> Population:
     ------
     FileNotFoundError
         If there is no such file.
+    TypeError
+        If `model` is no model or `own` holds what is no class.
     ValueError
-        If the file is truncated, holds no population, or uses a class that is not in `own`.
+        If the file is foreign, cut short, changed since it was written or of a newer version, or names a class that is
+        neither twinprob's nor known here; the message says what does not fit.
     """
-    content = read_tree(Path(path), FORMAT, "population", "Population.save")
-    attrs = dict(content.attrs)
-    described, classes = json.loads(attrs.pop("population")), {f"{c.__module__}:{c.__qualname__}": c for c in own}
-    attrs.pop("format")
-    content.attrs = attrs
-    return Population(
-        decode(described["model"], classes),
-        {name: decode(value, classes) for name, value in described["observations"].items()},
-        tuple(Term(**term) for term in described["terms"]),
-        content,
-    )
+    classes = Classes.passed("load_population", model, own)
+    with opened(path, "population") as stored:
+        described = stored.described
+        require_groups(stored.tree, "hyperparameters", "patients")
+        require_numbers(stored.tree, "hyperparameters")
+        population = Population(
+            classes.require_model(decode(described["model"], classes)),
+            decode_observations(described["observations"], classes),
+            tuple(Term(**term) for term in described["terms"]),
+            stored.tree,
+        )
+        population.summary()
+        stored.compare([population.model], population.provenance["versions"])
+    return population
 
 
 # ---- the unknowns a population describes ----------------------------------------------------------------------------

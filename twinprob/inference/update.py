@@ -13,6 +13,7 @@ from ..dynamics.programs import compiled
 from ..dynamics.segments import knots
 from ..labels import Labelled, dataset, tree
 from ..patient.record import Record, require_record
+from ..patient.require import require_key, require_kinds
 from ..patient.stay import join
 from ..patient.units import convert
 from .fit import fit
@@ -38,6 +39,7 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
         What is new, e.g. ``record.between("24 h", "25 h")``: measurements the twin has not seen and, for the inputs it
         names, what they did from its start on; inputs it does not name run on as they are. It may hold no measurement.
     key : jax PRNG key
+        The number of updates so far is folded in: the same key in every update gives each its own chance.
     method : Filter, optional
         Settings of the particle filter, `Filter()` by default.
 
@@ -53,7 +55,7 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
     Raises
     ------
     TypeError
-        If `new_data` is no `Record`.
+        If `new_data` is no `Record`, or another argument of another kind.
     ValueError
         If there is nothing new, a measurement is older than the twin's origin or already in the twin (with the same
         or another value), a unit cannot be converted, or a covariate differs from the twin's.
@@ -67,8 +69,12 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
     >>> later = update(twin, record.between(twin.now, "25 h"), key=jax.random.key(2))  # doctest: +SKIP
     """
     require_record(new_data, "new_data")
+    require_key(key)
+    require_kinds(twin=(twin, Twin), method=(method, Filter, None))
     settings = Filter() if method is None else method
     record, since = join(twin.record, new_data)
+    # One key for every hour would repeat each particle's kick: errors that should average out would add up.
+    key = jax.random.fold_in(key, twin.provenance.get("updated", 0))
     chance = generator(key)
     start_key, follow_key, draw_key = jax.random.split(key, 3)
     clouds = _remembered(twin, settings) or [cloud_of(twin, settings, chance)]

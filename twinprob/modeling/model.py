@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
+from ..patient.require import require_kind
 from ..patient.vocabulary import VOCABULARY
 from .process import AbstractProcess
 
@@ -200,6 +201,8 @@ class AbstractModel(eqx.Module):
         """Return this model with parameters made unknown, each with its declared prior or the one given."""
         names = (*names, *priors)
         _check_names(self, names)
+        for name, prior in priors.items():
+            require_kind(name, prior, dist.Distribution)
         unknown = tuple(dict.fromkeys((*self.unknowns(), *names)))
         return dataclasses.replace(self, unknown=unknown, priors={**self.priors, **priors})
 
@@ -207,14 +210,15 @@ class AbstractModel(eqx.Module):
         """Return this model with parameters made known constants of the given values, in their declared units."""
         _check_names(self, tuple(values))
         for name, value in values.items():
-            if not math.isfinite(value):
-                raise ValueError(f"Parameter `{name}` must be finite, but is {value}.")
+            _check_value(self, name, value)
         unknown = tuple(name for name in self.unknowns() if name not in values)
         return dataclasses.replace(self, unknown=unknown, **values)
 
     def vary(self, **motions: AbstractProcess | None):
         """Return this model with parameters moving in time by the given processes; None holds one constant."""
         _check_names(self, tuple(motions))
+        for name, motion in motions.items():
+            require_kind(name, motion, AbstractProcess, None)
         return dataclasses.replace(self, motions={**self.motions, **motions})
 
     def processes(self) -> dict[str, AbstractProcess]:
@@ -271,6 +275,19 @@ def _check_names(model: AbstractModel, names) -> None:
     for name in names:
         if name not in declared:
             raise ValueError(f"Model `{type(model).__name__}` has no parameter `{name}`; {nearest(name, declared)}")
+
+
+def _check_value(model: AbstractModel, name: str, value: Any) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"Parameter `{name}` must be finite, but is {value}.")
+    prior, unit = model.prior(name), model.parameters()[name].unit
+    # Zero, the end of what a log-normal prior reaches, switches a mechanism off.
+    if not (bool(prior.support(value)) or (value == 0.0 and bool(prior.support(1e-30)))):
+        raise ValueError(
+            f"Parameter `{name}` of model `{type(model).__name__}` cannot be {value:g} {unit}, which its prior "
+            f"({type(prior).__name__}) holds impossible: check value and unit, or give it another prior first, "
+            f"`model.free({name}=…)`."
+        )
 
 
 def _check_declaration(cls, name: str, declaration: Parameter) -> None:

@@ -13,6 +13,8 @@ import numpyro.distributions as dist
 from jax.scipy.special import log_ndtr
 from jaxtyping import Array, Float
 
+from ..patient.require import number, require_kind, require_settings, require_sizes
+
 _TINY = 1e-300
 
 
@@ -63,7 +65,12 @@ class Gaussian(AbstractNoise):
 
     def __check_init__(self):
         """Refuse a noise of no size."""
-        _check_scales(self)
+        require_sizes(self, additive=number(0.0), relative=number(0.0))
+        if all(isinstance(size, int | float) and size == 0 for size in (self.additive, self.relative)):
+            raise ValueError(
+                f"Noise `{type(self).__name__}` has no size: give `additive`, in the output's unit, or `relative`, "
+                "above zero."
+            )
 
     def scale(self, mean):
         """Return the standard deviation of a measurement, in the output's unit."""
@@ -85,6 +92,10 @@ class StudentT(Gaussian):
 
     df: float = eqx.field(static=True, default=4.0)
 
+    def __check_init__(self):
+        """Refuse tails so heavy that no variance is left."""
+        require_settings(self, df=number(2.0, above=True))
+
     def distribution(self, mean):  # noqa: D102
         return dist.StudentT(self.df, mean, self.scale(mean))
 
@@ -96,6 +107,10 @@ class Contaminated(Gaussian):
 
     fraction: float = 0.02
     inflation: float = 10.0
+
+    def __check_init__(self):
+        """Refuse what is no share, and gross errors smaller than the others."""
+        require_sizes(self, fraction=number(0.0, 1.0, below=True), inflation=number(1.0))
 
     def distribution(self, mean):  # noqa: D102
         scales = self.scale(mean)[..., None] * jnp.stack([jnp.ones(()), jnp.asarray(self.inflation, float)])
@@ -110,6 +125,10 @@ class Multiplicative(AbstractNoise):
     """Log-normal noise: the logarithm of a measurement is normal around the logarithm of the output."""
 
     sd: float
+
+    def __check_init__(self):
+        """Refuse a noise of no size."""
+        require_sizes(self, sd=number(0.0, above=True))
 
     def blurred(self, factor, extra):  # noqa: D102
         return dataclasses.replace(self, sd=factor * self.sd)
@@ -137,11 +156,7 @@ class Repeats(eqx.Module):
 
     def __check_init__(self):
         """Refuse a correlation that no errors have."""
-        if not (self.within >= 0 and 0.0 <= self.correlation < 1.0):
-            raise ValueError(
-                f"Repeats need `within` of at least 0 min and a `correlation` from 0 to below 1, but within = "
-                f"{self.within}, correlation = {self.correlation}."
-            )
+        require_settings(self, within=number(0.0), correlation=number(0.0, 1.0, below=True))
 
     def widths(self, times: np.ndarray) -> np.ndarray:
         """Return the factor on each value's noise, (time,), for sorted times in minutes."""
@@ -186,10 +201,11 @@ class Observation(eqx.Module):
 
     def __check_init__(self):
         """Refuse limits in the wrong order, and a clock that no noise can hold."""
+        require_kind("noise", self.noise, AbstractNoise)
+        require_kind("repeats", self.repeats, Repeats, None)
         if not self.lower < self.upper:
             raise ValueError(f"Detection limit `lower` = {self.lower} must be below `upper` = {self.upper}.")
-        if not 0.0 <= self.clock < math.inf:
-            raise ValueError(f"`clock` must be a standard deviation in minutes, at least 0, but is {self.clock}.")
+        require_settings(self, clock=number(0.0))
         if self.clock and isinstance(self.noise, Multiplicative):
             raise ValueError("`clock` needs noise in the output's unit: use `Gaussian`, `StudentT` or `Contaminated`.")
 
@@ -252,12 +268,3 @@ class Measured(dist.Distribution):
     def log_prob(self, value):
         """Return the log density of all measurements together."""
         return jnp.sum(self.elementwise(value), axis=-1)
-
-
-def _check_scales(noise: Gaussian) -> None:
-    sizes = (noise.additive, noise.relative)
-    if all(isinstance(size, int | float) for size in sizes) and (min(sizes) < 0 or max(sizes) == 0):
-        raise ValueError(
-            f"Noise needs `additive` or `relative` above zero and neither below, but additive = {sizes[0]}, "
-            f"relative = {sizes[1]}."
-        )

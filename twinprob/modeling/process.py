@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from ..patient.require import number, require_sizes, require_spacing
 from ..patient.units import minutes
 
 
@@ -19,6 +20,11 @@ class AbstractProcess(eqx.Module):
 
     sd: eqx.AbstractVar[float]
     every: eqx.AbstractVar[str]
+
+    def __check_init__(self):
+        """Refuse a size or a spacing that no path has."""
+        require_sizes(self, sd=number(0.0))
+        require_spacing(f"Setting `every` of `{type(self).__name__}`", self.every)
 
     @property
     def interval(self) -> float:
@@ -76,6 +82,10 @@ class OrnsteinUhlenbeck(AbstractProcess):
     sd: float
     timescale: str = eqx.field(static=True, default="12 h")
     every: str = eqx.field(static=True, default="1 h")
+
+    def __check_init__(self):
+        """Refuse a time scale that no path has."""
+        require_spacing("Setting `timescale` of `OrnsteinUhlenbeck`", self.timescale)
 
     def _memory(self):
         return math.exp(-self.interval / minutes(self.timescale))

@@ -92,7 +92,8 @@ class Record:
             Name to value or ``(value, unit)``; for example ``{"weight": (80, "kg"), "sex": "male"}``.
         start : float or str, min, optional
             The declared beginning. By default 0, or the first measurement, dose or infusion where that is earlier, so
-            that what was given before is felt (what began a week before counts as always given). Measurements before a start given here are refused; doses before it
+            that what was given before is felt (what began a week before counts as always given). Measurements
+            before a start given here are refused; doses before it
             are set aside, and infusions begun before it are taken as in steady state: `skipped` counts both.
         end : float or str, min, optional
             What is known is known up to here; by default when anything in the record was last known.

@@ -14,7 +14,6 @@ from .course import Course, require_plausible_rates
 from .inputs import Inputs
 from .series import Covariate, Series
 
-
 STEADY = 7 * 1440.0  # min; what has run this long is in steady state, a setting of this library
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
+from .unit_text import REMEDY, require_bounded
 from .vocabulary import VOCABULARY, Variable, known
 
 __all__ = [
@@ -113,7 +114,7 @@ def minutes(time: float | str) -> float:
     return value
 
 
-@cache
+@lru_cache(maxsize=4096)
 def normalize(unit: str) -> str:
     """Spell a unit the way this package does: ``"units/hr"`` becomes ``"U/h"``, ``"mcg"`` becomes ``"ug"``.
 
@@ -242,7 +243,7 @@ def convert(
     return np.asarray(values) * factor if isinstance(values, list | tuple) else values * factor
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _factor(source: str, target: str, variable: str | None, weight: float | None) -> float:
     if source == target:
         return 1.0
@@ -303,11 +304,12 @@ def _spell(unit: str) -> str:
 
 
 def _pint_quantity(values: Any, unit: str) -> Any:
+    require_bounded(unit)
     registry = _registry()
     try:
         return registry.Quantity(values, registry.Unit(_spell(unit)))
     except Exception as error:  # pint raises its own, tokenizer's and arithmetic errors for a malformed unit
-        raise ValueError(f"Unknown unit {unit!r}: write it like 'mmol/L', 'U/h' or 'ug/kg/min'.") from error
+        raise ValueError(f"Unknown unit {unit!r}: {REMEDY}.") from error
 
 
 def plausible(variable: str, values: np.ndarray, unit: str, *, weight: float | None = None) -> np.ndarray:

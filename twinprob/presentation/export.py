@@ -1,13 +1,15 @@
 """Tables for other programs: units, levels and draws in every row or its header."""
 
 import os
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .. import storage
 from ..forecasting.forecast import Forecast
 from ..inference.twin import Twin
+from ..patient.require import require_probability
 
 __all__ = ["draws_csv", "forecast_csv", "parameters_csv", "parameters_frame"]
 
@@ -44,7 +46,7 @@ def draws_csv(ahead: Forecast, path: str | os.PathLike[str], *, measured: bool =
     for name, values in group.data_vars.items():
         chains, draws, times = (np.asarray(group[dim]) for dim in ("chain", "draw", "time"))
         chain, draw, time = (x.ravel() for x in np.meshgrid(chains, draws, times, indexing="ij"))
-        columns = {"time": time, "variable": name, "unit": values.attrs["units"], "chain": chain, "draw": draw}
+        columns = {"time": time, "variable": name, "unit": values.attrs.get("units", ""), "chain": chain, "draw": draw}
         frames.append(pd.DataFrame({**columns, "value": values.transpose("chain", "draw", "time").values.ravel()}))
     kind = "draws of future measurements" if measured else "draws of the noise-free outputs"
     _write(pd.concat(frames, ignore_index=True), path, _heading(ahead, kind))
@@ -85,8 +87,7 @@ def parameters_frame(twin: Twin, *, ci_prob: float = 0.9) -> pd.DataFrame:
     ValueError
         If `ci_prob` is not between 0 and 1.
     """
-    if not 0 < ci_prob < 1:
-        raise ValueError(f"Argument `ci_prob` must lie between 0 and 1, but is {ci_prob}.")
+    require_probability("ci_prob", ci_prob)
     levels = [(1 - ci_prob) / 2, 0.5, (1 + ci_prob) / 2]
     posterior, frames = twin.tree["posterior"], []
     for name, values in posterior.data_vars.items():
@@ -119,12 +120,10 @@ def _heading(ahead: Forecast, kind: str) -> list[str]:
 
 def _write(frame: pd.DataFrame, path: str | os.PathLike[str], heading: list[str]) -> None:
     """Write a table under comment lines; read it again with `pandas.read_csv(path, comment="#")`."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(f"# {line}\n" for line in heading)
-            frame.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    table = frame.map(_inert).to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    storage.write(path, "".join(f"# {line}\n" for line in heading) + table)
+
+
+def _inert(cell: Any) -> Any:
+    """Put an apostrophe before text that a spreadsheet would take for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

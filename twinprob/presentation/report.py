@@ -1,12 +1,12 @@
 """One page about one twin: static HTML with its pictures inside."""
 
 import os
-from pathlib import Path
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from .. import storage
 from ..diagnostics.diagnose import diagnose
 from ..display import number, picture
 from ..forecasting.forecast import Forecast
@@ -165,10 +165,4 @@ def write(
     ValueError
         As `html`.
     """
-    page, path = html(twin, ahead, events=events, target=target, ci_prob=ci_prob), Path(path)
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    storage.write(path, html(twin, ahead, events=events, target=target, ci_prob=ci_prob))

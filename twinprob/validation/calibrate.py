@@ -25,6 +25,7 @@ from ..labels import Labelled, dataset, tree
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from ..patient.record import Record
+from ..patient.require import require_count, require_key, require_kinds
 from ..patient.series import Series
 from .uniformity import stray
 
@@ -150,6 +151,10 @@ def calibrate(
        goodness-of-fit evaluation and multiple sample comparison. Stat Comput 2022;32:32,
        doi:10.1007/s11222-022-10090-6.
     """
+    require_key(key)
+    require_kinds(method=(method, AbstractMethod, None), record_like=(record_like, Record))
+    require_count("replicates", replicates, 1, 100_000)
+    require_count("draws", draws, 1, 100_000)
     density = _compact(joint(model, record_like, observations=observations))
     if not density.data:
         raise ValueError(

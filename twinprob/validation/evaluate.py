@@ -23,6 +23,7 @@ from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from ..patient.inputs import Inputs
 from ..patient.record import Record
+from ..patient.require import require_count, require_each, require_key, require_kinds, require_spacing
 from ..patient.units import convert, minutes
 from .score import Scores, of_draws, summarize
 
@@ -155,16 +156,26 @@ def evaluate(
         If there is no pair to forecast, neither one model (`first`, `population`) nor one per record, or a population
         was learned for another model.
     """
+    require_key(key)
+    require_kinds(method=(method, AbstractMethod, None), rolling=(rolling, Filter, None))
+    require_each("observations", observations, Observation)
+    ahead = require_spacing("Argument `horizon`", horizon)
+    if following is not None:
+        require_count("following", following, 1, 1_000_000)
     patients = _named(records)
-    models = _one_each("model", [model] if isinstance(model, AbstractModel) else model, patients)
+    models = _one_each("model", model if isinstance(model, Sequence) else [model], patients)
+    require_each("records", patients, Record)
+    require_each("model", models, AbstractModel)
     begins = [
         minutes(t) for t in _one_each("first", [first] if isinstance(first, str | float | int) else first, patients)
     ]
     taught = _one_each("population", population if isinstance(population, Sequence) else [population], patients)
+    for each in taught:
+        require_kinds(population=(each, Personal, None))
     frames, origins, twin_members, prior_members = [], [], [], []
     report = progress or (lambda stage, fraction: None)
     for number, ((name, record), one) in enumerate(zip(patients.items(), models, strict=True)):
-        pairs = _pairs(one, record, minutes(horizon), begins[number], following, horizons)
+        pairs = _pairs(one, record, ahead, begins[number], following, horizons)
         if pairs.empty:
             continue
         how: Mapping[str, Observation] | None = observations
@@ -187,7 +198,7 @@ def evaluate(
 
 
 def _named(records) -> dict[Any, Record]:
-    if isinstance(records, Record):
+    if isinstance(records, Record) or not hasattr(records, "__iter__"):
         return {0: records}
     return dict(records) if isinstance(records, Mapping) else dict(enumerate(records))
 

@@ -12,6 +12,7 @@ import scoringrules
 from ..display import section, table
 from ..forecasting.forecast import Forecast
 from ..patient.record import Record
+from ..patient.require import require_probability
 from ..patient.units import convert
 
 _SAME_TIME = 1e-6
@@ -72,8 +73,7 @@ class Scores:
             ci_prob,
             failed (draws without a number). All in the row's unit; what needs an interval is NaN without one.
         """
-        if not 0 < ci_prob < 1:
-            raise ValueError(f"Argument `ci_prob` must lie between 0 and 1, but is {ci_prob}.")
+        require_probability("ci_prob", ci_prob)
         values = self.pairs["value"].to_numpy(float)
         rows = [
             _judge(value, members, weights, ci_prob)

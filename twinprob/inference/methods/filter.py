@@ -14,6 +14,7 @@ from ...dynamics.segments import minutes_per_unit
 from ...dynamics.simulate import Layout, flow, outputs_move
 from ...modeling.model import AbstractModel
 from ...modeling.observation import Observation
+from ...patient.require import number, require_settings, whole
 from .roots import inverse_of_lower, lower_root
 
 _FLOOR = 0.1
@@ -55,6 +56,11 @@ class Filter(eqx.Module):
     collapse: float = eqx.field(static=True, default=0.01)
     surprise: float = eqx.field(static=True, default=1e-4)
     memory: int = eqx.field(static=True, default=6)
+
+    def __check_init__(self):
+        """Refuse settings outside their range."""
+        shares = dict.fromkeys(("resample", "width", "collapse", "surprise"), number(0.0, 1.0))
+        require_settings(self, particles=whole(100, 4_194_304), memory=whole(1, 1_000), **shares)
 
 
 class Rows(NamedTuple):
@@ -303,17 +309,9 @@ def _heard(model, observations, settings, layout, row, values, weights, heard, k
     begin = (values, weights, first, jnp.ones(()), jnp.zeros((), int), key)
     values, weights, _, _, stages, _ = lax.while_loop(lambda c: c[3] > 0, stage, begin)
     evidence = logsumexp(begin[1] + first) - logsumexp(begin[1])
-    return (
-        values,
-        weights,
-        Heard(
-            jnp.minimum(heard.share, share),
-            jnp.minimum(heard.tail, tail),
-            heard.evidence + evidence,
-            jnp.maximum(heard.stages, stages),
-            heard.failed,
-        ),
-    )
+    smallest = jnp.minimum(heard.share, share), jnp.minimum(heard.tail, tail)
+    stages = jnp.maximum(heard.stages, stages)
+    return values, weights, Heard(*smallest, heard.evidence + evidence, stages, heard.failed)
 
 
 def _normalized(weights):

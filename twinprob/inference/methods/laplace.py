@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from ...patient.require import number, require_settings, whole
 from ..joint import Joint
 from .climb import Split
 from .importance import Weighted, kernels, smooth, systematic
@@ -56,6 +57,12 @@ class Laplace(AbstractMethod):
     rounds: int = eqx.field(static=True, default=4)
     nodes: int = eqx.field(static=True, default=48)
     tolerance: float = eqx.field(static=True, default=1e-7)
+
+    def __check_init__(self):
+        """Refuse settings outside their range."""
+        counts = {"starts": whole(1, 10_000), "iterations": whole(1, 10_000), "chains": whole(1, 256)}
+        counts |= {"draws": whole(1, 100_000), "proposals": whole(10, 1_000_000), "rounds": whole(1, 1_000)}
+        require_settings(self, **counts, nodes=whole(1, 10_000), tolerance=number(0.0, 1.0, above=True))
 
     def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:  # noqa: D102
         return answer(joint, lambda parts: self.sampling(parts, key=key, progress=progress))

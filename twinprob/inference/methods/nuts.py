@@ -13,6 +13,7 @@ from numpyro.infer.hmc import HMCState, hmc
 from numpyro.infer.util import ParamInfo
 
 from ...dynamics.programs import compiled
+from ...patient.require import number, require_settings, whole
 from ..joint import Joint
 from .laplace import Approximation, Laplace, approximate
 from .modes import climb_from
@@ -40,6 +41,12 @@ class NUTS(AbstractMethod):
     starts: int = eqx.field(static=True, default=8)
     target: float = eqx.field(static=True, default=0.8)
     max_tree_depth: int = eqx.field(static=True, default=8)
+
+    def __check_init__(self):
+        """Refuse settings outside their range."""
+        counts = {"chains": whole(1, 256), "draws": whole(1, 100_000), "warmup": whole(0, 100_000)}
+        counts |= {"starts": whole(1, 10_000), "max_tree_depth": whole(1, 16)}
+        require_settings(self, **counts, target=number(0.0, 1.0, above=True, below=True))
 
     def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:  # noqa: D102
         report = progress or (lambda stage, fraction: None)

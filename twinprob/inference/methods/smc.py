@@ -13,6 +13,7 @@ from jax.scipy.special import gammaln, logsumexp
 from jaxtyping import Array
 
 from ...dynamics.programs import compiled
+from ...patient.require import number, require_settings, whole
 from ..joint import Joint
 from .importance import densities_at, smooth, systematic
 from .laplace import Approximation, Laplace, approximate
@@ -62,6 +63,12 @@ class SMC(AbstractMethod):
     moves: int = eqx.field(static=True, default=2)
     leapfrogs: int = eqx.field(static=True, default=5)
     finish: int = eqx.field(static=True, default=2)
+
+    def __check_init__(self):
+        """Refuse settings outside their range."""
+        counts = {"particles": whole(2, 100_000), "runs": whole(1, 256), "starts": whole(1, 10_000)}
+        counts |= {"moves": whole(1, 1_000), "leapfrogs": whole(1, 1_000), "finish": whole(0, 1_000)}
+        require_settings(self, **counts, effective=number(0.0, 1.0, above=True, below=True))
 
     def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:  # noqa: D102
         report = progress or (lambda stage, fraction: None)

@@ -15,6 +15,7 @@ from numpyro.infer.autoguide import AutoLowRankMultivariateNormal, AutoMultivari
 from numpyro.optim import optax_to_numpyro
 
 from ...dynamics.programs import compiled
+from ...patient.require import require_settings, whole
 from ..joint import Joint
 from .importance import densities_at, smooth, systematic
 from .modes import Mode, find_modes
@@ -56,6 +57,12 @@ class Variational(AbstractMethod):
     chains: int = eqx.field(static=True, default=4)
     draws: int = eqx.field(static=True, default=500)
     proposals: int = eqx.field(static=True, default=4000)
+
+    def __check_init__(self):
+        """Refuse settings outside their range."""
+        counts = {"rank": whole(0, 1_000), "steps": whole(1, 1_000_000), "elbo_draws": whole(1, 10_000)}
+        counts |= {"starts": whole(1, 10_000), "chains": whole(1, 256), "draws": whole(1, 100_000)}
+        require_settings(self, **counts, proposals=whole(10, 1_000_000))
 
     def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:  # noqa: D102
         report = progress or (lambda stage, fraction: None)

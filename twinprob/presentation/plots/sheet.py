@@ -118,5 +118,10 @@ def logarithmic(axis: Axes, which: str) -> None:
 
 
 def typeset(words: str) -> str:
-    """Set symbols such as S_I with a lowered index."""
-    return re.sub(r"\b([A-Za-z])_(\w+)\b", r"$\1_{\2}$", words)
+    """Set symbols such as S_I with a lowered index, and everything else as it stands."""
+    return re.sub(r"\b([A-Za-z])_(\w+)\b", r"$\1_{\2}$", literal(words))
+
+
+def literal(words: str) -> str:
+    """Keep matplotlib from reading dollar signs as the borders of a formula: a file may hold any text."""
+    return words.replace("$", r"\$")

@@ -26,6 +26,7 @@ from .sheet import (
     band,
     finish,
     flat_draws,
+    literal,
     logarithmic,
     nested,
     panels,
@@ -83,8 +84,8 @@ def fan(
     end = shown.now if isinstance(shown, Twin) else float(shown.times[-1])
     given = _visible(inputs, begin, end)
     figure, axes = panels(len(given), _sentence(past, ahead, later))
-    unit, about = str(group[name].attrs["units"]), str(group[name].attrs.get("long_name", name))
-    axes[0].set_ylabel(f"{typeset(about.removesuffix(', noise-free'))}\n({unit})")
+    unit, about = str(group[name].attrs.get("units", "")), str(group[name].attrs.get("long_name", name))
+    axes[0].set_ylabel(f"{typeset(about.removesuffix(', noise-free'))}\n({literal(unit)})")
     if target is not None:
         _target(axes[0], target)
     if past is not None:
@@ -214,12 +215,13 @@ def _course(axis: Axes, name: str, course: Course, window: tuple[float, float], 
         place = (course.starts[i] / 60, 0.85 * top)
         axis.plot(*place, marker="v", color=color, ms=5, ls="none")
         if doses.size <= 12:
-            axis.annotate(f"{given:.3g} {amount}", place, (4, -3), textcoords="offset points", fontsize=7)
+            axis.annotate(literal(f"{given:.3g} {amount}"), place, (4, -3), textcoords="offset points", fontsize=7)
     axis.set_ylim(0, top)
     axis.yaxis.set_major_locator(MaxNLocator(3))
     if not running.rates.size:
         axis.set_yticks([])
-    axis.set_ylabel(f"{name.replace('_', chr(10), 1).replace('_', ' ')}\n({course.unit})", fontsize=8.5)
+    title = f"{name.replace('_', chr(10), 1).replace('_', ' ')}\n({course.unit})"
+    axis.set_ylabel(literal(title), fontsize=8.5)
 
 
 def _target(axis: Axes, limits: tuple[float, float]) -> None:
@@ -269,7 +271,7 @@ def path(twin: Twin, parameter: str) -> Figure:
     if np.all(draws > 0):
         logarithmic(axis, "y")
     attrs = posterior[parameter].attrs
-    axis.set_ylabel(f"{typeset(attrs.get('long_name', parameter))}\n({attrs['units']})")
+    axis.set_ylabel(f"{typeset(str(attrs.get('long_name', parameter)))}\n({literal(str(attrs.get('units', '')))})")
     finish([axis], float(edges[0] * 60), float(edges[-1] * 60), None)
     return figure
 
@@ -297,8 +299,8 @@ def prior_posterior(twin: Twin) -> Figure:
     for axis, name in zip(grid.ravel(), names, strict=False):
         varies = posterior[name].ndim > 2
         _densities(axis, flat_draws(prior, name)[:, -1], flat_draws(posterior, name)[:, -1])
-        unit = posterior[name].attrs.get("units", "")
-        label = f"{name.replace('_', ' ')}{', now' if varies else ''}"
+        unit = literal(str(posterior[name].attrs.get("units", "")))
+        label = f"{literal(name.replace('_', ' '))}{', now' if varies else ''}"
         axis.set_xlabel(label + (f"\n({unit})" if unit not in ("", "1") else ""), fontsize=8.5)
     for axis in grid.ravel()[len(names) :]:
         axis.set_visible(False)
