@@ -22,6 +22,15 @@ PATIENTS = [
         ],
     ),
     *faults(
+        "storage.py",
+        "test_storage.py",
+        [
+            ("0o666 if mode is None else 0o600", "0o666"),
+            ("os.fchmod(descriptor, mode)", "os.fchmod(descriptor, 0o644)"),
+            ("os.replace(partial, target)", "target.write_bytes(partial.read_bytes())"),
+        ],
+    ),
+    *faults(
         "patient/units.py",
         "patient/test_units.py",
         [
