@@ -1,5 +1,6 @@
 import zlib
 from collections import defaultdict
+from pathlib import Path
 
 import hypothesis
 import jax
@@ -15,6 +16,9 @@ hypothesis.settings.register_profile("twinprob", deadline=None, derandomize=True
 hypothesis.settings.load_profile("twinprob")
 
 DATA_ABSENT = "open data absent"
+# Linux grants 65 530; the library lets its own programs go from a fifth of these on.
+MAPS, MOST_MAPS = Path("/proc/self/maps"), 10_000
+APART = {"test_docs", "test_notebooks"}
 
 
 @pytest.fixture
@@ -34,9 +38,10 @@ def shared_data():
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs():
-    """Let go of a module's compiled programs: those of all tests together exhaust a process's memory maps."""
+    """Let go of compiled programs once many are held: those of all tests together exhaust a process's memory maps."""
     yield
-    jax.clear_caches()
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
 
 
 def pytest_collection_modifyitems(items):
@@ -44,8 +49,9 @@ def pytest_collection_modifyitems(items):
         if item.nodeid.startswith(VERSIONS):
             item.add_marker(pytest.mark.versions)
     for item in items:  # a module's tests share its fixtures and programs; pages and notebooks have a process each
-        alone = item.path.stem in {"test_docs", "test_notebooks"}
+        alone = item.path.stem in APART
         item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else item.path.stem))
+    items.sort(key=lambda item: item.path.stem not in APART)  # the longest first, so that no worker waits for one
     gpu_items = [item for item in items if item.get_closest_marker("gpu")]
     if gpu_items and jax.default_backend() == "cpu":
         for item in gpu_items:

@@ -15,8 +15,11 @@ VERSIONS = (
     "tests/test_notebooks.py::test_a_notebook_runs_without_errors_and_warnings[01",
     # pandas, pint and HDF5
     "tests/test_labels.py",
+    "tests/test_storage.py",
     "tests/patient/",
     "tests/readers/",
+    "tests/inference/test_encoding.py",
+    "tests/inference/test_format.py",
     "tests/inference/test_twin.py",
     "tests/inference/test_cohort.py::test_a_cohort_survives_saving_and_loading",
     "tests/inference/test_population.py::test_a_population_survives_save_and_load",

@@ -80,7 +80,10 @@ def symbolic_rank(model) -> int:
     return sympy.Matrix([[sympy.diff(e, s).subs(point) for s in unknown] for e in rows]).rank()
 
 
-@pytest.mark.parametrize("name", SMALL)
+LONG = "minimal model, glucose only"  # a quarter of a minute in sympy
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == LONG)) for n in SMALL])
 def test_the_rank_is_that_of_symbolic_lie_derivatives(name):
     assert judged(name)[0].rank == symbolic_rank(CASES[name].model)
 

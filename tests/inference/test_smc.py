@@ -117,16 +117,19 @@ def test_a_model_with_two_modes_has_its_exact_evidence(folded):
     assert evidence_errors(folded, np.log(np.sum(np.exp(logs)) * (GRID[1] - GRID[0]))) < FIVE_ERRORS
 
 
+@pytest.mark.slow
 def test_a_mode_that_the_search_missed_comes_from_the_prior():
     sampled = SMC(particles=150, runs=8, starts=1).sample(joint(Folded(), folded_record()), key=jax.random.key(4))
     assert share_errors(sampled) < FIVE_ERRORS
 
 
+@pytest.mark.slow
 def test_an_unknown_volatility_is_integrated_in_the_evidence(volatile):
     sampled, exact, _, _ = volatile
     assert evidence_errors(sampled, exact) < FIVE_ERRORS
 
 
+@pytest.mark.slow
 def test_an_unknown_volatility_has_its_exact_mean(volatile):
     _, _, logs, mean = volatile
     assert np.abs(logs.mean() - mean) < FIVE_ERRORS * logs.std() / np.sqrt(array_stats.ess(logs, method="mean"))
@@ -137,6 +140,7 @@ def test_the_same_key_gives_the_same_draws(folded):
     np.testing.assert_array_equal(again.positions, folded.positions)
 
 
+@pytest.mark.slow
 def test_runs_that_disagree_are_reported():
     starved = SMC(particles=4, runs=8, effective=0.1, moves=1, finish=0)
     sampled = starved.sample(joint(Drift(), drift_record()[0]), key=jax.random.key(6))

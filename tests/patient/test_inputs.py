@@ -291,3 +291,17 @@ def test_a_row_charted_late_is_unknown_until_it_was_charted():
 def test_a_row_known_before_it_began_is_refused():
     with pytest.raises(ValueError, match="insulin interval 0 was known at 5 min, before it began at 10 min"):
         Inputs.infusions("insulin", 10, 20, 1.0, "U/h", known=5)
+
+
+@pytest.mark.parametrize(("now", "rate"), [(59.0, 1.0), (60.0, 4.0)])
+def test_what_became_known_at_a_time_is_known_then(now, rate):
+    insulin = Inputs.infusions("insulin", [0, 30], [np.inf, np.inf], [1.0, 4.0], "U/h", order="drip", known=[0, 60])[
+        "insulin"
+    ]
+    assert insulin.until(now).at(50.0) == rate
+
+
+def test_a_row_that_was_replaced_is_gone_after_a_cut():
+    insulin = Inputs.infusions("insulin", [0, 30], [np.inf, np.inf], [1.0, 4.0], "U/h", order="drip")["insulin"]
+    later = insulin.after(50)
+    assert (later.starts.tolist(), later.rates.tolist()) == ([50.0], [4.0])

@@ -215,6 +215,11 @@ def test_replaced_observations_leave_the_rest_alone():
     assert (other.end, other.covariates["weight"].value) == (90.0, 80.0)
 
 
+def test_an_earlier_measurement_that_is_added_moves_the_start():
+    later = glucose([0, 30], [5.0, 6.0]).with_observations({"lactate": ([-20, 10], [2.0, 1.5], "mmol/L")})
+    assert (later.start, later.end) == (-20.0, 30.0)
+
+
 def test_a_record_cannot_be_written_to():
     with pytest.raises(ValueError, match="read-only"):
         glucose([0], [5.0]).observations["glucose"].values[0] = 1.0

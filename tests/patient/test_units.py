@@ -195,3 +195,8 @@ def test_a_refused_measurement_stays_out_of_the_message():
 def test_one_wrong_value_among_right_ones_is_named_by_its_index():
     with pytest.raises(ValueError, match=r"glucose\[2\].*1 of 3 values"):
         units.require_plausible("glucose", np.array([5.0, 6.0, 900.0]), "mmol/L")
+
+
+def test_of_several_wrong_values_the_first_is_named():
+    with pytest.raises(ValueError, match=r"glucose\[1\].*2 of 4 values"):
+        units.require_plausible("glucose", np.array([5.0, 900.0, 6.0, 900.0]), "mmol/L")

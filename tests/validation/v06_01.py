@@ -1,4 +1,4 @@
-"""06.1: how many things stand in the package's folder, which way imports point, and how long files and functions are."""
+"""06.1: what stands in the package's folder, which way imports point, and how long files and functions are."""
 
 from pathlib import PurePosixPath
 

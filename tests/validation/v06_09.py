@@ -98,7 +98,7 @@ def noticed_by(tests: Sequence[str], folder: Path, limit: float) -> str | None:
     """Return the first test of these that fails, or None."""
     status, text = run_tests(["-x", *tests], folder, limit)
     if status is None:
-        return f"no end within {limit:.0f} s"
+        return f"no end within {limit:.0f} s of processor time"
     failed = _FAILED.search(text)
     if status not in (0, 1) and failed is None:
         raise RuntimeError(f"pytest ended with status {status}:\n{text[-2000:]}")

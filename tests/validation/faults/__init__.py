@@ -1,7 +1,7 @@
 """Small faults put into a copy of the library, each of which some test of its wing should notice.
 
-A table lists them by file: the text as it stands, once in its file, and the text that is wrong. Item by item they are what a
-tired author writes: a sign, a border, a unit, a place off by one, a term left out.
+A table lists them by file: the text as it stands, once in its file, and the text that is wrong. They are what a tired
+author writes: a sign, a border, a unit, a place off by one, a term left out.
 """
 
 from collections.abc import Sequence

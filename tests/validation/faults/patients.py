@@ -3,127 +3,265 @@
 from tests.validation.faults import faults
 
 PATIENTS = [
-    *faults("labels.py", "test_labels.py", [
-        ("set(c.dims) <= used", "set(c.dims) < used"),
-        ('"units": labelled.unit, "long_name": labelled.about', '"units": labelled.about, "long_name": labelled.unit'),
-    ]),
-    *faults("display.py", "patient/test_record.py", [
-        ("{escape(text)}</td>", "{text}</td>"),
-    ]),
-    *faults("patient/units.py", "patient/test_units.py", [
-        ('("U/h", "mU/min"): 1000 / 60', '("U/h", "mU/min"): 60 / 1000'),
-        ('_DURATION = {"s": 1 / 60', '_DURATION = {"s": 60'),
-        ('"mU": "mU", "mIU": "mU"', '"mU": "U", "mIU": "U"'),
-        ("return 10 / entry.molar_mass if", "return entry.molar_mass / 10 if"),
-        ("** (-1 if joules[0] else 1)", "** (1 if joules[0] else -1)"),
-        ("** (1 if per_weight(source) else -1)", "** (-1 if per_weight(source) else 1)"),
-        ("return 10.0 * float(convert(max", "return 100.0 * float(convert(max"),
-        ("(converted >= entry.low * (1 - 1e-9))", "(converted > entry.low * (1 + 1e-9))"),
-        ("{variable}[{bad[0]}], declared", "{variable}[{bad[-1]}], declared"),
-    ]),
-    *faults("patient/nutrition.py", "readers/test_mimic.py", [
-        ("_DEXTROSE = 10 / 198.17", "_DEXTROSE = 10 / 180.16"),
-        ("int(strength[1]) / int(strength[2])", "int(strength[2]) / int(strength[1])"),
-        ("_CARBOHYDRATE = 1000 / 180.16", "_CARBOHYDRATE = 1000 / 198.17"),
-    ]),
-    *faults("patient/course.py", "patient/test_inputs.py", [
-        ("(course.ends - course.starts) / 60.0, 1.0)", "(course.ends - course.starts) / 60.0, 2.0)"),
-        ('last = np.searchsorted(times, self.ends, side="left")', 'last = np.searchsorted(times, self.ends, side="right")'),
-        ('found = values[np.searchsorted(changes, times, side="right")]',
-         'found = values[np.searchsorted(changes, times, side="left")]'),
-        ("np.where(self.ends >= time, np.inf, self.ends)", "np.where(self.ends > time, np.inf, self.ends)"),
-        ("return self._select(self.ends > time, np.maximum", "return self._select(self.ends >= time, np.minimum"),
-    ]),
-    *faults("patient/inputs.py", "patient/test_inputs.py", [
-        ("rates = np.array(amount, float, ndmin=1) / length", "rates = np.array(amount, float, ndmin=1) * length"),
-        ("course.stop(at) if name in plan else", "course.until(at) if name in plan else"),
-    ]),
-    *faults("patient/series.py", "patient/test_record.py", [
-        ("(np.diff(values) == 0) & (np.diff(limits) == 0)", "(np.diff(values) == 0) | (np.diff(limits) == 0)"),
-        ("(plateau.values < set_to) &", "(plateau.values > set_to) &"),
-        ("wrong = (high.values[first] <= lowest)", "wrong = (high.values[first] < lowest)"),
-    ]),
-    *faults("patient/record.py", "patient/test_record.py", [
-        ("series.unit, series.times, series.values, series.limits)", "series.unit, series.times, series.values)"),
-        ("return (times > after) & (times <= until)", "return (times >= after) & (times <= until)"),
-        ("min([self.start, *times]), max([self.end, *times])", "self.start, max([self.end, *times])"),
-    ]),
-    *faults("patient/stay.py", "inference/test_update.py", [
-        ("old.limits[place] == new.limits[i]", "old.limits[place] != new.limits[i]"),
-        ("joined = _sewn(old.stop(begin), course, begin)", "joined = _sewn(old.until(begin), course, begin)"),
-    ]),
-    *faults("modeling/process.py", "modeling/test_process.py", [
-        ("return sd * math.sqrt(self.interval / 60.0)", "return sd * self.interval / 60.0"),
-        ("kick = sd * math.sqrt(1.0 - memory**2)", "kick = sd * math.sqrt(1.0 - memory)"),
-        ("lax.scan(step, last - base, innovations)", "lax.scan(step, base - last, innovations)"),
-        ("-self.interval / minutes(self.timescale)", "-minutes(self.timescale) / self.interval"),
-    ]),
-    *faults("modeling/observation.py", "modeling/test_observation.py modeling/test_measurements.py inference/test_joint.py", [
-        ("return log_ndtr(-side * (value - mean)", "return log_ndtr(side * (value - mean)"),
-        ("return jnp.log(below) if side < 0", "return jnp.log(below) if side > 0"),
-        ("** 2 + (self.relative * mean) ** 2", "** 2 + self.relative * mean ** 2"),
-        ("np.where(values <= self.lower, -1", "np.where(values < self.lower, -1"),
-        ("jnp.where(limits < 0, below, above))", "jnp.where(limits < 0, above, below))"),
-    ]),
-    *faults("modeling/observation.py", "modeling/test_repeats_and_clock.py", [
-        ("np.sqrt(1.0 + (sizes - 1.0) * self.correlation)", "np.sqrt(1.0 + sizes * self.correlation)"),
-        ("(1.0 + turn * share) * (1.0 + (turn - 1.0) * share)", "(1.0 + turn * share) * (1.0 + turn * share)"),
-        ("np.diff(times) > self.within)[: len(times)]) - 1", "np.diff(times) >= self.within)[: len(times)]) - 1"),
-        ("additive = jnp.sqrt((factor * self.additive) ** 2 + extra**2", "additive = jnp.sqrt((factor * self.additive) ** 2 + extra"),
-    ]),
-    *faults("modeling/model.py", "modeling/test_couple.py inference/test_fit.py", [
-        ("return math.exp(prior.loc)", "return prior.loc"),
-        ("if name not in values)", "if name in values)"),
-    ]),
-    *faults("modeling/couple.py", "modeling/test_couple.py", [
-        ("getattr(change, field) / wiring.pace", "getattr(change, field) * wiring.pace"),
-        ("seen[name] * factor for field", "seen[name] / factor for field"),
-        ('space["step"] = min(', 'space["step"] = max('),
-    ]),
-    *faults("readers/tidy.py", "readers/test_tidy.py", [
-        ('-1 if match[1] in "<≤" else 1', '1 if match[1] in "<≤" else -1'),
-        (".total_seconds() / 60", ".total_seconds() / 3600"),
-    ]),
-    *faults("readers/mimic.py", "readers/test_mimic.py", [
-        ('np.timedelta64(1, "s") / 60.0', 'np.timedelta64(1, "s") / 3600.0'),
-        ("np.where(liters, 1000.0, 1.0)", "np.where(liters, 1.0, 1000.0)"),
-        ("above.notna().to_numpy().astype(np.int8) - below", "below.notna().to_numpy().astype(np.int8) - above"),
-        ("np.where(per_minute & ~pushed, 60.0, 1.0)", "np.where(per_minute & pushed, 60.0, 1.0)"),
-    ]),
-    *faults("readers/bedside.py", "readers/test_hemodynamics.py", [
-        ("values = values * amount * units.convert(1.0, unit", "values = values / amount * units.convert(1.0, unit"),
-        ("flows = amounts / units.minutes(duration)", "flows = amounts * units.minutes(duration)"),
-    ]),
-    *faults("readers/ventilation.py", "readers/test_ventilation.py", [
-        ("np.where(values > 1.0, values / 100.0, values)", "np.where(values > 1.0, values / 10.0, values)"),
-        ("starts = np.minimum(np.maximum(times - lead, before), times)", "starts = np.maximum(np.maximum(times - lead, before), times)"),
-        ("ends = np.minimum(np.append(starts[1:], np.inf), times + HOLD)", "ends = np.append(starts[1:], np.inf)"),
-    ]),
-    *faults("readers/hemodynamics.py", "readers/test_hemodynamics.py readers/test_pressure_events.py", [
-        ("wrong = both[upper[high] <= lower[low]]", "wrong = both[upper[high] < lower[low]]"),
-        ("flows = volumes[known] / (stops - begins)[known]", "flows = volumes[known]"),
-        ("ends = np.minimum(np.append(moments[1:], np.inf), moments + HOLD)", "ends = np.append(moments[1:], np.inf)"),
-        ("high = found > drug.high", "high = found < drug.high"),
-    ]),
-    *faults("readers/arterial.py", "readers/test_arterial.py", [
-        ("np.floor((found.begins - start) / every)", "np.ceil((found.begins - start) / every)"),
-        ("longest > _GAP * step)", "longest < _GAP * step)"),
-        ("times = np.arange(len(raw)) / (60.0 * rate)", "times = np.arange(len(raw)) / rate"),
-    ]),
-    *faults("breaths/estimates.py", "breaths/test_waveform.py breaths/test_breath_chart.py", [
-        ("return float(self.mean[3] - self.peep)", "return float(self.mean[3] + self.peep)"),
-        ("self.mean[1] + self.mean[2] * flow)", "self.mean[1] - self.mean[2] * flow)"),
-        ("np.column_stack([V, Q, Q * np.abs(Q)", "np.column_stack([V, Q, Q * Q"),
-        ("half = ndtri(0.5 + ci_prob / 2)", "half = ndtri(ci_prob)"),
-        ("if circuit_compliance else breath.flows", "if not circuit_compliance else breath.flows"),
-    ]),
-    *faults("breaths/tracking.py", "breaths/test_waveform.py", [
-        ("gain = variances / (variances + noise", "gain = noise / (variances + noise"),
-        ("off = value - belief.means", "off = belief.means - value"),
-        ("self.variances + ahead * _DRIFT**2 + noise", "self.variances + noise"),
-    ]),
-    *faults("breaths/breath_chart.py", "breaths/test_breath_chart.py", [
-        ("fit.mean[3] + fit.elastance * breath.tidal_volume if", "fit.mean[3] - fit.elastance * breath.tidal_volume if"),
-        ("/ (breath.times[-1] - breath.times[0])", "/ breath.times[-1]"),
-    ]),
-]  # fmt: skip
+    *faults(
+        "labels.py",
+        "test_labels.py",
+        [
+            ("set(c.dims) <= used", "set(c.dims) < used"),
+            (
+                '"units": labelled.unit, "long_name": labelled.about',
+                '"units": labelled.about, "long_name": labelled.unit',
+            ),
+        ],
+    ),
+    *faults(
+        "display.py",
+        "patient/test_record.py",
+        [
+            ("{escape(text)}</td>", "{text}</td>"),
+        ],
+    ),
+    *faults(
+        "storage.py",
+        "test_storage.py",
+        [
+            ("0o666 if mode is None else 0o600", "0o666"),
+            ("os.fchmod(descriptor, mode)", "os.fchmod(descriptor, 0o644)"),
+            ("os.replace(partial, target)", "target.write_bytes(partial.read_bytes())"),
+        ],
+    ),
+    *faults(
+        "patient/units.py",
+        "patient/test_units.py",
+        [
+            ('("U/h", "mU/min"): 1000 / 60', '("U/h", "mU/min"): 60 / 1000'),
+            ('_DURATION = {"s": 1 / 60', '_DURATION = {"s": 60'),
+            ('"mU": "mU", "mIU": "mU"', '"mU": "U", "mIU": "U"'),
+            ("return 10 / entry.molar_mass if", "return entry.molar_mass / 10 if"),
+            ("** (-1 if joules[0] else 1)", "** (1 if joules[0] else -1)"),
+            ("** (1 if per_weight(source) else -1)", "** (-1 if per_weight(source) else 1)"),
+            ("return 10.0 * float(convert(max", "return 100.0 * float(convert(max"),
+            ("(converted >= entry.low * (1 - 1e-9))", "(converted > entry.low * (1 + 1e-9))"),
+            ("{variable}[{bad[0]}], declared", "{variable}[{bad[-1]}], declared"),
+        ],
+    ),
+    *faults(
+        "patient/nutrition.py",
+        "readers/test_mimic.py",
+        [
+            ("_DEXTROSE = 10 / 198.17", "_DEXTROSE = 10 / 180.16"),
+            ("int(strength[1]) / int(strength[2])", "int(strength[2]) / int(strength[1])"),
+            ("_CARBOHYDRATE = 1000 / 180.16", "_CARBOHYDRATE = 1000 / 198.17"),
+        ],
+    ),
+    *faults(
+        "patient/course.py",
+        "patient/test_inputs.py",
+        [
+            ("(course.ends - course.starts) / 60.0, 1.0)", "(course.ends - course.starts) / 60.0, 2.0)"),
+            ('last = np.searchsorted(times, ends, side="left")', 'last = np.searchsorted(times, ends, side="right")'),
+            (
+                'found = values[np.searchsorted(times, moments, side="right")]',
+                'found = values[np.searchsorted(times, moments, side="left")]',
+            ),
+            (
+                "(self.starts < time) & (self.known <= time), ends=ends)",
+                "(self.starts < time) & (self.known < time), ends=ends)",
+            ),
+            ("np.full(times.size + 1, np.nan if self.setting else 0.0)", "np.full(times.size + 1, 0.0)"),
+            ("np.where(self.ends >= time, np.inf, self.ends)", "np.where(self.ends > time, np.inf, self.ends)"),
+            (
+                "self._select(self.lasting() > time, starts=np.maximum",
+                "self._select(self.ends > time, starts=np.maximum",
+            ),
+        ],
+    ),
+    *faults(
+        "patient/inputs.py",
+        "patient/test_inputs.py",
+        [
+            ("rates = np.array(amount, float, ndmin=1) / length", "rates = np.array(amount, float, ndmin=1) * length"),
+            ("course.stop(at) if name in plan and", "course.until(at) if name in plan and"),
+        ],
+    ),
+    *faults(
+        "patient/series.py",
+        "patient/test_record.py",
+        [
+            ("(np.diff(values) == 0) & (np.diff(limits) == 0)", "(np.diff(values) == 0) | (np.diff(limits) == 0)"),
+            ("(plateau.values < set_to) &", "(plateau.values > set_to) &"),
+            ("wrong = (high.values[first] <= lowest)", "wrong = (high.values[first] < lowest)"),
+        ],
+    ),
+    *faults(
+        "patient/record.py",
+        "patient/test_record.py",
+        [
+            ("(one.known > after) & (one.known <= until)", "(one.known >= after) & (one.known <= until)"),
+            (
+                "begin, end = min(self.start, first), max(self.end, last)",
+                "begin, end = self.start, max(self.end, last)",
+            ),
+        ],
+    ),
+    *faults(
+        "patient/record_checks.py",
+        "patient/test_record.py",
+        [
+            ("series.unit, series.times, series.values, series.limits", "series.unit, series.times, series.values"),
+        ],
+    ),
+    *faults(
+        "patient/stay.py",
+        "inference/test_update.py",
+        [
+            ("old.limits[place] == new.limits[i]", "old.limits[place] != new.limits[i]"),
+            ("joined = _sewn(old.stop(begin), course, begin)", "joined = _sewn(old.until(begin), course, begin)"),
+        ],
+    ),
+    *faults(
+        "modeling/process.py",
+        "modeling/test_process.py",
+        [
+            ("return sd * math.sqrt(self.interval / 60.0)", "return sd * self.interval / 60.0"),
+            ("kick = sd * math.sqrt(1.0 - memory**2)", "kick = sd * math.sqrt(1.0 - memory)"),
+            ("lax.scan(step, last - base, innovations)", "lax.scan(step, base - last, innovations)"),
+            ("-self.interval / minutes(self.timescale)", "-minutes(self.timescale) / self.interval"),
+        ],
+    ),
+    *faults(
+        "modeling/observation.py",
+        "modeling/test_observation.py modeling/test_measurements.py inference/test_joint.py",
+        [
+            ("return log_ndtr(-side * (value - mean)", "return log_ndtr(side * (value - mean)"),
+            ("return jnp.log(below) if side < 0", "return jnp.log(below) if side > 0"),
+            ("** 2 + (self.relative * mean) ** 2", "** 2 + self.relative * mean ** 2"),
+            ("np.where(values <= self.lower, -1", "np.where(values < self.lower, -1"),
+            ("jnp.where(limits < 0, below, above))", "jnp.where(limits < 0, above, below))"),
+        ],
+    ),
+    *faults(
+        "modeling/observation.py",
+        "modeling/test_repeats_and_clock.py",
+        [
+            ("np.sqrt(1.0 + (sizes - 1.0) * self.correlation)", "np.sqrt(1.0 + sizes * self.correlation)"),
+            ("(1.0 + turn * share) * (1.0 + (turn - 1.0) * share)", "(1.0 + turn * share) * (1.0 + turn * share)"),
+            ("np.diff(times) > self.within)[: len(times)]) - 1", "np.diff(times) >= self.within)[: len(times)]) - 1"),
+            (
+                "additive = jnp.sqrt((factor * self.additive) ** 2 + extra**2",
+                "additive = jnp.sqrt((factor * self.additive) ** 2 + extra",
+            ),
+        ],
+    ),
+    *faults(
+        "modeling/model.py",
+        "modeling/test_couple.py inference/test_fit.py",
+        [
+            ("return math.exp(prior.loc)", "return prior.loc"),
+            ("if name not in values)", "if name in values)"),
+        ],
+    ),
+    *faults(
+        "modeling/couple.py",
+        "modeling/test_couple.py",
+        [
+            ("getattr(change, field) / wiring.pace", "getattr(change, field) * wiring.pace"),
+            ("seen[name] * factor for field", "seen[name] / factor for field"),
+            ('space["step"] = min(', 'space["step"] = max('),
+        ],
+    ),
+    *faults(
+        "readers/tidy.py",
+        "readers/test_tidy.py",
+        [
+            ('-1 if match[1] in "<≤" else 1', '1 if match[1] in "<≤" else -1'),
+            (".total_seconds() / 60", ".total_seconds() / 3600"),
+        ],
+    ),
+    *faults(
+        "readers/mimic.py",
+        "readers/test_mimic.py",
+        [
+            ('np.timedelta64(1, "s") / 60.0', 'np.timedelta64(1, "s") / 3600.0'),
+            ("np.where(liters, 1000.0, 1.0)", "np.where(liters, 1.0, 1000.0)"),
+            ("above.notna().to_numpy().astype(np.int8) - below", "below.notna().to_numpy().astype(np.int8) - above"),
+            ("np.where(per_minute & ~pushed, 60.0, 1.0)", "np.where(per_minute & pushed, 60.0, 1.0)"),
+        ],
+    ),
+    *faults(
+        "readers/bedside.py",
+        "readers/test_hemodynamics.py",
+        [
+            (
+                "values = values * amount * units.convert(1.0, unit",
+                "values = values / amount * units.convert(1.0, unit",
+            ),
+            ("flows = amounts / units.minutes(duration)", "flows = amounts * units.minutes(duration)"),
+        ],
+    ),
+    *faults(
+        "readers/ventilation.py",
+        "readers/test_ventilation.py",
+        [
+            ("np.where(values > 1.0, values / 100.0, values)", "np.where(values > 1.0, values / 10.0, values)"),
+            (
+                "starts = np.minimum(np.maximum(times - lead, before), times)",
+                "starts = np.maximum(np.maximum(times - lead, before), times)",
+            ),
+            ("ends = np.minimum(np.append(starts[1:], np.inf), times + HOLD)", "ends = np.append(starts[1:], np.inf)"),
+        ],
+    ),
+    *faults(
+        "readers/hemodynamics.py",
+        "readers/test_hemodynamics.py readers/test_pressure_events.py",
+        [
+            ("wrong = both[upper[high] <= lower[low]]", "wrong = both[upper[high] < lower[low]]"),
+            ("flows = volumes[known] / (stops - begins)[known]", "flows = volumes[known]"),
+            (
+                "ends = np.minimum(np.append(moments[1:], np.inf), moments + HOLD)",
+                "ends = np.append(moments[1:], np.inf)",
+            ),
+            ("high = found > drug.high", "high = found < drug.high"),
+        ],
+    ),
+    *faults(
+        "readers/arterial.py",
+        "readers/test_arterial.py",
+        [
+            ("np.floor((found.begins - start) / every)", "np.ceil((found.begins - start) / every)"),
+            ("longest > _GAP * step)", "longest < _GAP * step)"),
+            ("times = np.arange(len(raw)) / (60.0 * rate)", "times = np.arange(len(raw)) / rate"),
+        ],
+    ),
+    *faults(
+        "breaths/estimates.py",
+        "breaths/test_waveform.py breaths/test_breath_chart.py",
+        [
+            ("return float(self.mean[3] - self.peep)", "return float(self.mean[3] + self.peep)"),
+            ("self.mean[1] + self.mean[2] * flow)", "self.mean[1] - self.mean[2] * flow)"),
+            ("np.column_stack([V, Q, Q * np.abs(Q)", "np.column_stack([V, Q, Q * Q"),
+            ("half = ndtri(0.5 + ci_prob / 2)", "half = ndtri(ci_prob)"),
+            ("if circuit_compliance else breath.flows", "if not circuit_compliance else breath.flows"),
+        ],
+    ),
+    *faults(
+        "breaths/tracking.py",
+        "breaths/test_waveform.py",
+        [
+            ("gain = variances / (variances + noise", "gain = noise / (variances + noise"),
+            ("off = value - belief.means", "off = belief.means - value"),
+            ("self.variances + ahead * _DRIFT**2 + noise", "self.variances + noise"),
+        ],
+    ),
+    *faults(
+        "breaths/breath_chart.py",
+        "breaths/test_breath_chart.py",
+        [
+            (
+                "fit.mean[3] + fit.elastance * breath.tidal_volume if",
+                "fit.mean[3] - fit.elastance * breath.tidal_volume if",
+            ),
+            ("/ (breath.times[-1] - breath.times[0])", "/ breath.times[-1]"),
+        ],
+    ),
+]
