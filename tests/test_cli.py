@@ -1,4 +1,6 @@
+import importlib.metadata
 import os
+import stat
 import subprocess
 import sys
 
@@ -6,10 +8,11 @@ import jax
 import pytest
 from typer.testing import CliRunner
 
-from tests import ROOT
+from tests import ROOT, hostile
 from tests.twins import small_twin
 from twinprob import cli
 from twinprob.inference.methods.nuts import NUTS
+from twinprob.inference.seal import sealed
 from twinprob.models.metabolic import ICING, MinimalModel
 
 
@@ -175,3 +178,29 @@ def test_progress_shows_the_stage(capsys, monkeypatch, twin):
     monkeypatch.setattr(cli, "fit_twin", fit)
     cli._fit(ICING(), twin.record, key=jax.random.key(0))
     assert stages == ["search for modes", "importance sampling"]
+
+
+def test_a_file_that_is_no_twin_is_refused_in_one_line(run, tmp_path):
+    (tmp_path / "page.nc").write_bytes(b"<html>")
+    result = run("forecast", tmp_path / "page.nc")
+    assert (result.exit_code, len(result.output.splitlines())) == (2, 1)
+    assert result.output.startswith("Error: `page.nc` cannot be read as a twin: it is not a readable netCDF file")
+
+
+def test_a_file_of_another_version_is_noted_in_one_line(run, saved):
+    content = hostile.unsealed(saved.read_bytes())
+    version = importlib.metadata.version("jax").encode()
+    held = content.replace(b'"versions": {"jax": "' + version, b'"versions": {"jax": "' + b"9" * len(version))
+    saved.write_bytes(sealed(held))
+    result = run("forecast", saved, "--hours", 1)
+    notes = [line for line in result.output.splitlines() if line.startswith("Note: `twin.nc`: it was written by jax 9")]
+    assert (result.exit_code, len(notes)) == (0, 1)
+
+
+def test_results_keep_the_mode_of_the_files_they_replace(run, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "twin.nc").write_bytes(b"old")
+    (out / "twin.nc").chmod(0o600)
+    run("fit", STAY, "--model", "icing", "--until", "10 h", "--out", out)
+    assert stat.S_IMODE((out / "twin.nc").stat().st_mode) == 0o600

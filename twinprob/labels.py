@@ -1,6 +1,7 @@
 """From arrays to labelled data: the only place where JAX arrays become xarray."""
 
 import json
+import weakref
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -52,8 +53,30 @@ def dataset(variables: Mapping[str, Labelled], coords: Mapping[str, Labelled], a
 
 def tree(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> xr.DataTree:
     """Join datasets to a DataTree in the ArviZ layout."""
-    joined = xr.DataTree.from_dict({"/": xr.Dataset(attrs={k: _attribute(v) for k, v in attrs.items()})} | dict(groups))
-    return joined
+    root = xr.Dataset(attrs={k: _attribute(v) for k, v in attrs.items()})
+    return _Tree.from_dict({"/": root} | dict(groups))
+
+
+class _Tree(xr.DataTree):
+    """A DataTree whose nodes know their parent weakly, so that it goes as soon as nobody uses it.
+
+    Parents and children that hold each other stay until Python looks for cycles; a service would fill its memory with
+    the clouds of twins that were updated since.
+    """
+
+    __slots__ = ("_above",)
+    _above: "weakref.ref[_Tree] | None"
+
+    @property
+    def _parent(self):
+        return None if self._above is None else self._above()
+
+    @_parent.setter
+    def _parent(self, parent):
+        self._above = None if parent is None else weakref.ref(parent)
+
+    def __reduce__(self):
+        return _Tree.from_dict, (self.to_dict(), self.name)
 
 
 def _variable(labelled: Labelled):

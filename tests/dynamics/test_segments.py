@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cases import OWN, Drift, Washout
-from twinprob.dynamics.segments import bucket, build, drives, knots
+from twinprob.dynamics.segments import bucket, build, doubled, drives, knots, padded, scale
+from twinprob.models.metabolic import ICING
 from twinprob.patient.inputs import Inputs
 from twinprob.patient.record import Series
 from twinprob.patient.units import minutes
@@ -16,7 +17,8 @@ TIMES = np.array([0.0, 10.0, 101.5, 160.0, 240.0])
 @pytest.fixture(scope="module")
 def built():
     model = Washout()
-    return build(model, drives(model, PUMP, {}), 0.0, 240.0, TIMES)
+    segments, index = build(model, drives(model, PUMP, {}), 0.0, 240.0, TIMES)
+    return padded(segments, 3 * len(segments.start)), index
 
 
 def test_padding_has_no_length(built):
@@ -91,3 +93,30 @@ def test_a_bucket_holds_its_content_with_little_waste(count):
 def test_longer_content_never_has_a_smaller_bucket(counts):
     sizes = [bucket(count) for count in sorted(counts)]
     assert sizes == sorted(sizes)
+
+
+@given(st.integers(1, 5000), st.integers(1, 64))
+def test_a_doubled_length_is_the_least_that_holds_its_content(count, smallest):
+    sizes = [smallest * 2**k for k in range(20)]
+    assert doubled(count, smallest) == next(size for size in sizes if size >= count)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.sampled_from([8, 64, 128])), min_size=1, max_size=4))
+def test_one_scale_is_the_least_that_holds_every_length(sizes):
+    ladder = [0.25, *(2.0**k for k in range(12))]
+    assert scale(*sizes) == next(k for k in ladder if all(count <= k * unit for count, unit in sizes))
+
+
+@pytest.mark.parametrize("hours", [3, 24, 100])
+@pytest.mark.parametrize("every", [31.0, 60.0, 100.0])
+def test_timelines_that_shall_be_alike_have_the_same_steps_in_a_segment(hours, every):
+    model, times = ICING(), np.arange(0.0, 60.0 * hours, every)
+    segments, _ = build(model, drives(model, Inputs({}), {}), 0.0, 60.0 * hours, times, alike=True)
+    assert segments.substeps == 6
+
+
+def test_alike_or_not_the_steps_are_short_enough_and_cover_the_span():
+    model = Washout()
+    segments, index = build(model, drives(model, PUMP, {}), 0.0, 240.0, TIMES, alike=True)
+    assert np.max(segments.length) / segments.substeps <= Washout.step + 1e-9
+    np.testing.assert_allclose(np.append(0.0, np.cumsum(segments.length))[index], TIMES)

@@ -206,10 +206,12 @@ def test_declarations_do_not_depend_on_values_or_precision():
 def test_what_an_earlier_version_did_not_write_of_a_record_has_its_default():
     record = tp.Record.build({"glucose": ([0.0, 60.0], [5.0, 6.0], "mmol/L")}, tp.Inputs.constant(insulin=(1.0, "U/h")))
     described = encode_record(record)
-    for part in ("covariates", "dropped", "hash"):
+    for part in ("covariates", "ledger", "person", "notes", "hash"):
         del described[part]
     del described["observations"]["glucose"]["limits"]
-    del described["inputs"]["insulin"]["bolus"]
+    del described["observations"]["glucose"]["known"]
+    for part in ("bolus", "orders", "known", "setting"):
+        del described["inputs"]["insulin"][part]
     assert decode_record(described) == record
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import twinprob as tp
+from twinprob.inference.simulable import simulable
 
 GIVEN = tp.Inputs.constant(alveolar_ventilation=(5, "L/min"))
 OXYGEN = tp.Inputs.settings("inspired_oxygen", [180], [50], "%")
@@ -26,10 +27,17 @@ def test_a_setting_that_was_never_charted_is_named():
         tp.simulate(tp.models.respiratory.GasExchange(), GIVEN, np.array([0.0, 20.0]))
 
 
-def test_a_fit_begins_when_every_setting_is_known_and_says_what_it_left_out():
-    twin = tp.fit(tp.models.respiratory.GasExchange(), record([40.0, 200.0]), key=jax.random.key(0), method=QUICK)
-    assert twin.record.start == 180.0
-    assert any("1 of pulse_saturation are not used" in note for note in twin.provenance["notes"])
+def test_a_record_begins_when_every_setting_is_known_and_says_what_it_left_out():
+    later = simulable(tp.models.respiratory.GasExchange(), record([40.0, 200.0]))
+    assert (later.start, later.observations["pulse_saturation"].times.tolist()) == (180.0, [200.0])
+    assert later.notes == (
+        "Begins at 180 min: inspired_oxygen is unknown before, so 1 of pulse_saturation are not used.",
+    )
+
+
+def test_what_is_not_used_stands_in_the_ledger():
+    later = simulable(tp.models.respiratory.GasExchange(), record([40.0, 200.0]))
+    assert dict(later.skipped) == {"pulse_saturation: before inspired_oxygen was charted": 1}
 
 
 def test_values_that_all_precede_the_first_setting_are_refused_with_the_remedy():

@@ -1,6 +1,10 @@
+import csv
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from tests.twins import small_forecast, small_twin
 from twinprob.presentation import export
@@ -82,3 +86,22 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(ahead, tmp_path, monk
     with pytest.raises(OSError, match="no space left"):
         export.forecast_csv(ahead, tmp_path / "forecast.csv")
     assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_text_that_a_spreadsheet_would_compute_is_made_inert(twin, tmp_path, formula):
+    tree = twin.tree.copy()
+    tree["posterior"]["initial_glucose"].attrs |= {"units": formula, "source": formula}
+    export.parameters_csv(dataclasses.replace(twin, tree=tree), tmp_path / "parameters.csv")
+    with (tmp_path / "parameters.csv").open(newline="", encoding="utf-8") as file:
+        row = next(row for row in csv.reader(file) if row[0] == "initial_glucose")
+    shown = "'" + formula.replace("\r", " ")  # a carriage return would begin a row
+    assert (row[2], row[-1]) == (shown, shown)
+
+
+def test_numbers_below_zero_stay_numbers(ahead, tmp_path):
+    tree, group = ahead.tree.copy(), ahead.group("predictions")
+    below = group["glucose"].copy(data=np.full(group["glucose"].shape, -1.5))
+    tree["predictions"] = xr.DataTree(group.assign(glucose=below))
+    export.draws_csv(dataclasses.replace(ahead, tree=tree), tmp_path / "draws.csv")
+    assert (read(tmp_path / "draws.csv")["value"] == -1.5).all()

@@ -1,3 +1,5 @@
+import dataclasses
+import json
 import os
 import re
 from html.parser import HTMLParser
@@ -102,3 +104,40 @@ def test_a_written_report_is_the_page(tmp_path, monkeypatch):
     assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [
         ("report.html", "<p>page</p>")
     ]
+
+
+SCRIPT = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">$\\frac$"
+
+
+@pytest.fixture(scope="module")
+def speaking():
+    """The small twin with a script, and a formula for matplotlib, in every text that may be any text."""
+    tree = small_twin().tree.copy()
+    for group in tree.subtree:
+        for values in group.dataset.variables.values():
+            values.attrs.update({name: SCRIPT for name in ("units", "long_name", "source") if name in values.attrs})
+    provenance = small_twin().provenance
+    provenance |= {"notes": [SCRIPT], "population": SCRIPT, "method": SCRIPT, "settings": {SCRIPT: SCRIPT}}
+    tree.attrs |= {"title": SCRIPT, "provenance": json.dumps(provenance)}
+    return dataclasses.replace(small_twin(), tree=tree)
+
+
+class Elements(HTMLParser):
+    """Collects the elements of a page, and its attributes that could run or load something."""
+
+    def __init__(self):
+        super().__init__()
+        self.names, self.live = set(), []
+
+    def handle_starttag(self, tag, attrs):
+        self.names.add(tag)
+        self.live += [
+            name for name, value in attrs if name.startswith("on") or (name == "src" and value[:5] != "data:")
+        ]
+
+
+@pytest.mark.parametrize("page", [report.html, lambda twin: twin._repr_html_()], ids=["report", "notebook"])
+def test_text_of_a_twin_stays_text_on_a_page(speaking, page):
+    elements = Elements()
+    elements.feed(page(speaking))
+    assert ("table" in elements.names, "script" in elements.names, elements.live) == (True, False, [])

@@ -111,7 +111,6 @@ def agreement(records: list[Record], offset: int) -> dict[str, Any]:
             ratios.append(max(abs(np.log(r)) for r in ratio.values()))
             checks += 1
         print(f"stay {offset + k}: {checks} checkpoints, worst shift {max(shifts):.2f}", flush=True)
-        jax.clear_caches()  # programs for every length of record would exhaust the process's memory maps
         refits += sum(entry["refit"] is not None for entry in twin.provenance["updates"])
         updates += twin.provenance["updated"]
     inside = np.mean([(s <= 0.2) and (-r >= np.log(0.85)) for s, r in zip(shifts, ratios, strict=True)])

@@ -107,7 +107,6 @@ def measure() -> Result:
     print(f"  populations, {time.perf_counter() - began:.0f} s", flush=True)
     for row in populations[0].summary():
         print("   ", *row, flush=True)
-    jax.clear_caches()  # programs for every length of stay would exhaust the process's memory maps
     evaluation = evaluate(
         model(),
         [record for record, _ in found],

@@ -130,8 +130,6 @@ def scored(records: dict[int, tp.Record], progress=lambda share: None) -> Scores
         for name, values in simple(record).items():
             members[name] += [values[k : k + 1] for k in usable]
         progress((i + 1) / len(records))
-        if i % 6 == 5:
-            jax.clear_caches()  # of records of many lengths: a process may hold only so many compiled programs
     pairs = pd.concat(frames, ignore_index=True)
     moved, weights = others(pairs)
     frame = pd.concat([pairs.assign(forecaster=name) for name in FORECASTERS], ignore_index=True)

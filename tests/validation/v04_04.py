@@ -61,8 +61,6 @@ def judged(learned: Learned, looped: bool, numbers=range(FIRST, FIRST + LUNGS)) 
     rows = []
     for number, truth in zip(numbers, each, strict=True):
         rows.append(_one(number, truth, learned, looped))
-        if len(rows) % 40 == 0:
-            jax.clear_caches()  # a process may hold only so many compiled programs
     peak, true_peak, recruited, true_recruited, covered, risk = (
         np.array([row[name] for row in rows])
         for name in ("peak", "true_peak", "recruited", "true_recruited", "covered", "risk")

@@ -84,7 +84,6 @@ def measure() -> Result:
             key=jax.random.key(number),
         )
         parts[name] = (*verdict(found, name), bool(found.summary()["inside"].all()), found.redrawn)
-        jax.clear_caches()
     return Result(
         figure="; ".join(figure for _, figure, *_ in parts.values()),
         holds=all(inside for *_, inside, _ in parts.values()),

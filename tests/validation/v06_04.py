@@ -17,7 +17,6 @@ import twinprob as tp
 from tests.hostile import SAVED, flipped
 from tests.validation import Result
 from twinprob import storage
-from twinprob.presentation import export
 
 KILLS = {"one writer": 80, "two writers": 80, "one writer of twins": 20, "two writers of twins": 20}
 FLIPS = 200
@@ -110,7 +109,7 @@ def _write_forever(target: Path, contents: tuple[bytes, bytes], folder: Path, tw
     if twins:
         writes = [tp.load(folder / f"{name}.nc").save for name in ("fitted", "noise_and_process")]
     else:
-        writes = [lambda path, content=content: storage.write(path, content) for content in contents]
+        writes = [partial(storage.write, content=content) for content in contents]
     os.write(begin, b"1")
     while True:
         for write in writes:
@@ -127,7 +126,7 @@ def _full_disk(content: bytes, folder: Path) -> dict[str, bool]:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16384, limits[1]))
     try:
-        for write in (lambda: twin.save(target), lambda: export.storage.write(place / "page.html", "a" * 100_000)):
+        for write in (lambda: twin.save(target), lambda: storage.write(place / "page.html", "a" * 100_000)):
             try:
                 write()
             except OSError as error:

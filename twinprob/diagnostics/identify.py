@@ -13,7 +13,7 @@ from ..display import paragraph, section, table
 from ..dynamics.precision import in_double_precision
 from ..inference.fit import fit
 from ..inference.linearize import subject_of
-from ..inference.methods.sampled import AbstractMethod
+from ..inference.methods.sampled import AbstractMethod, Sampler
 from ..inference.twin import Twin
 from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation
@@ -174,7 +174,7 @@ def identify(
         If the record holds no measurement of an output, is missing or given twice, or a horizon is not positive.
     """
     require_key(key)
-    require_kinds(inputs=(inputs, Inputs, None), method=(method, AbstractMethod, None), grades=(grades, Grades, None))
+    require_kinds(inputs=(inputs, Inputs, None), method=(method, Sampler, None), grades=(grades, Grades, None))
     require_each("observations", observations, Observation)
     fit_key, structure_key, ahead_key = jax.random.split(key, 3)
     model, known_until_now, observations, _ = subject_of(subject, record, observations)

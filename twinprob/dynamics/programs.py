@@ -5,11 +5,11 @@ Every compiled function of the library is made by `compiled`, so that one place 
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from threading import Lock, RLock
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -21,13 +21,13 @@ _MAPS, _MOST_MAPS = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_held: OrderedDict[Hashable, Any] = OrderedDict()
+_held: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 _lock = RLock()
 _turn = Lock()
 _process = {"used": False, "forked": False}
 
 
-def compiled(function: F) -> F:
+def compiled(function: F | None = None, *, floats: bool = True) -> Any:
     """Compile a function of arrays, numbers and settings once for each form of its arguments.
 
     Arrays, keys and floats are data: other values need no new program. Everything else (integers, text, functions, the
@@ -36,6 +36,9 @@ def compiled(function: F) -> F:
     Parameters
     ----------
     function : function of pytrees, at the top of a module
+    floats : bool
+        Whether floats are data, as arrays always are; else they are part of the program, which may then compute with
+        them ahead and round the last digit otherwise.
 
     Returns
     -------
@@ -46,6 +49,8 @@ def compiled(function: F) -> F:
     At most `HELD` programs are held, fewer where the process runs short of memory maps (a program takes hundreds of the
     65 530 that Linux grants): the least recently used goes. One that another thread runs lives until that run ends.
     """
+    if function is None:
+        return lambda function: compiled(function, floats=floats)
     making = Lock()
 
     @wraps(function)
@@ -54,18 +59,24 @@ def compiled(function: F) -> F:
         if any(isinstance(x, jax.core.Tracer) for x in leaves):
             return function(*args, **kwargs)
         require_unforked()
-        arrays = [_as_array(x) for x in leaves]
+        arrays = [_as_array(x, floats) for x in leaves]
         fixed = tuple(_ARRAY if a is not None else x for x, a in zip(leaves, arrays, strict=True))
         numbers = [a for a in arrays if a is not None]
         shapes = tuple((a.shape, a.dtype) for a in numbers)
-        form = (function, structure, fixed, shapes, jax.dtypes.canonicalize_dtype(float), jax.config.jax_default_device)
+        where = jax.config.jax_default_device  # type: ignore[attr-defined]
+        form = (function, structure, fixed, shapes, jax.dtypes.canonicalize_dtype(float), where)
         program = _found(form)
         if program is None:
             with making:  # threads that come meanwhile need not compile the same again
                 program = _found(form) or _made(form, function, structure, fixed, numbers)
         return program(*numbers)
 
-    return cast(F, call)
+    return call
+
+
+def as_data(values: Any) -> Any:
+    """Return a pytree with every float as an array: data, whatever it is given to."""
+    return jax.tree.map(lambda x: np.asarray(x) if isinstance(x, float) else x, values)
 
 
 def held() -> tuple[str, ...]:
@@ -103,21 +114,21 @@ if hasattr(os, "register_at_fork"):
 _ARRAY = object()  # stands where an array does
 
 
-def _as_array(x) -> Any:
+def _as_array(x, floats: bool) -> Any:
     """Return what is data as an array, and None for what is part of the program."""
     if isinstance(x, jax.Array | np.ndarray):
         return x
-    return np.asarray(x) if isinstance(x, float | np.generic) else None
+    return np.asarray(x) if isinstance(x, np.generic) or (floats and isinstance(x, float)) else None
 
 
-def _found(form: Hashable) -> Any:
+def _found(form: tuple[Any, ...]) -> Any:
     with _lock:
         if form in _held:
             _held.move_to_end(form)
         return _held.get(form)
 
 
-def _made(form: Hashable, function, structure, fixed, numbers) -> Any:
+def _made(form: tuple[Any, ...], function, structure, fixed, numbers) -> Any:
     """Compile, and let go of old programs where there are too many."""
 
     def run(*numbers):

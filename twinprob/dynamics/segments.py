@@ -60,6 +60,11 @@ def bucket(count: int, smallest: int = 8) -> int:
     return next(size + part * size // 4 for part in range(5) if size + part * size // 4 >= count)
 
 
+def doubled(count: int, smallest: int) -> int:
+    """Return the least of `smallest`, twice that, four times that, … that is no less than `count`."""
+    return smallest << max(0, math.ceil(math.log2(max(count, 1) / smallest)))
+
+
 def scale(*sizes: tuple[int, int]) -> float:
     """Return the least of 1/4, 1, 2, 4, 8, … that times every `unit` covers its `count`, for sizes (count, unit).
 

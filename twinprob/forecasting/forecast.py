@@ -13,7 +13,7 @@ import xarray as xr
 
 from ..display import section, table
 from ..dynamics.precision import in_double_precision
-from ..dynamics.programs import compiled
+from ..dynamics.programs import as_data, compiled
 from ..dynamics.segments import build, drives, knots, padded, scale
 from ..inference.data import to_length
 from ..inference.joint import Joint
@@ -193,7 +193,7 @@ def forecast(
     ahead_knots = tuple((name, int(size * _KNOTS)) for name, _ in counts)
     declared = model.quantities(model.Output)
     how = {
-        n: twin.observations.get(n, q.noise)
+        n: as_data(twin.observations[n]) if n in twin.observations else q.noise
         for n, q in declared.items()
         if n in twin.observations or q.noise is not None
     }
@@ -203,7 +203,7 @@ def forecast(
                 f"The noise of `{name}` is given per past measurement, which says nothing of future ones; fit with one "
                 "`additive` or `relative` size to forecast."
             )
-    ahead = Joint(model, segments, {}, how, twin.integrator, ahead_knots)
+    ahead = Joint(model.declared_apart(as_data), segments, {}, how, twin.integrator, ahead_knots)
     outputs, measured, solved = _ahead(ahead, flat, first, index, key)
     coords = {"time": Labelled(("time",), times, "min", "time since the record's origin")}
 
@@ -257,7 +257,7 @@ def _from_last_knots(twin: Twin, posterior, segments, flat, stop: float):
     return eqx.tree_at(lambda s: s.knot, segments, np.maximum(shifted, 0)), tuple(counts)
 
 
-@compiled
+@compiled(floats=False)  # what stands in a model's file is part of the program, as it was in version 0.1: bit for bit
 def _ahead(ahead: Joint, draws, first, index, key):
     """Carry every draw from its last state through the future segments."""
     model, processes = ahead.model, ahead.model.processes()

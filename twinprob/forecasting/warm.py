@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -82,7 +83,7 @@ def warm(
         if not (np.isfinite(length) and length > 0):
             raise ValueError(f"Argument `hours` must be positive, but holds {length}.")
         record = _made_up(model, length, every, observations) if like is None else like.until(like.start + 60 * length)
-        how = {"observations": observations, "integrator": integrator, "population": population}
+        how: dict[str, Any] = {"observations": observations, "integrator": integrator, "population": population}
         twin = fit(model, record, key=key, method=method, **how)
         soon = forecast(twin, hours=ahead, key=key)
         forecast(update(twin, _expected(soon, record), key=key, method=rolling), hours=ahead, key=key)
@@ -94,7 +95,7 @@ def _made_up(model: AbstractModel, hours: float, every: str, observations) -> Re
     declared = model.quantities(model.Output)
     known = {n: q for n, q in declared.items() if q.noise is not None or n in (observations or {})}
     times = np.arange(0.0, 60.0 * hours + 1e-6, minutes(every))
-    about = {"own": tuple(known), "start": 0.0, "end": 60.0 * hours}
+    about: dict[str, Any] = {"own": tuple(known), "start": 0.0, "end": 60.0 * hours}
     blank = Record.build({n: (times, np.ones(len(times)), q.unit) for n, q in known.items()}, **about)
     density = joint(model, blank, observations=observations)
     found = {n: np.asarray(values) for n, values in _typical(density, jax.random.key(0)).items()}

@@ -26,7 +26,7 @@ from .encoding import decode, decode_observations, decode_record, encode, encode
 from .format import opened, require_groups, require_plain_texts, save
 from .joint import joint
 from .methods.nuts import NUTS
-from .methods.sampled import TRUSTED, AbstractMethod, Sampled
+from .methods.sampled import TRUSTED, AbstractMethod, Sampled, Sampler
 from .twin import Twin
 
 _FAILED = 0.005
@@ -199,7 +199,7 @@ class Cohort(Sequence[Twin]):
         ValueError
             If one of the patients was refused: there is nothing to fit.
         """
-        require_kinds(method=(method, AbstractMethod, None))
+        require_kinds(method=(method, Sampler, None))
         untrusted = [i for i, member in enumerate(self.members) if member.status == UNTRUSTED]
         chosen, members = untrusted if patients is None else [int(i) for i in patients], list(self.members)
         for done, i in enumerate(chosen, 1):

@@ -12,7 +12,7 @@ import numpyro.distributions as dist
 import xarray as xr
 
 from ..dynamics.programs import compiled
-from ..dynamics.segments import knots, minutes_per_unit
+from ..dynamics.segments import doubled, knots, minutes_per_unit
 from ..dynamics.simulate import FixedStep
 from ..labels import Labelled, dataset, tree
 from ..patient.record import Record
@@ -112,7 +112,8 @@ def _groups(
     borders = _borders(density, record)
     keep = np.unique(np.linspace(0, len(borders) - 1, _TRAJECTORY_TIMES).astype(int))
     # Padded to what a record of this size may show, so that all share a program; cut again where it is labeled.
-    index = to_length(keep, min(_TRAJECTORY_TIMES, len(density.segments.start) + 1))
+    most = min(_TRAJECTORY_TIMES, len(density.segments.start) + 1)
+    index = to_length(keep, most if density.knots else min(most, doubled(len(keep), 16)))
     flat = sampled.positions.reshape(-1, density.size)
     described = _describe(density, flat, index, keys[0], shape)
     prior = _describe(density, prior_positions, index, keys[2], (1, _PRIOR_DRAWS))

@@ -16,7 +16,7 @@ from .describe import twin_of
 from .joint import joint
 from .methods.laplace import Laplace
 from .methods.nuts import NUTS
-from .methods.sampled import AbstractMethod
+from .methods.sampled import AbstractMethod, Sampler
 from .simulable import simulable
 from .twin import Twin
 
@@ -78,7 +78,7 @@ def fit(
         If the model can be solved at no starting point.
     """
     require_key(key)
-    require_kinds(method=(method, AbstractMethod, None))
+    require_kinds(method=(method, Sampler, None))
     density, record, observations = posed(model, record, population, observations, integrator)
     sample_key, _ = jax.random.split(key)
     notes: tuple[str, ...] = ()

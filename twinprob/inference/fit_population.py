@@ -21,7 +21,7 @@ from .describe import VERSIONS
 from .joint import Joint, joint
 from .methods.hierarchy import Hyperparameters, Patients, effective, mode, sample, spread_at
 from .methods.laplace import Laplace
-from .methods.sampled import AbstractMethod, generator
+from .methods.sampled import AbstractMethod, Sampler, generator
 from .population import Population, Term, constant_sites, located, moments, with_priors
 from .simulable import simulable
 
@@ -106,7 +106,7 @@ def fit_population(
     """
     require_key(key)
     require_kinds(model=(model, AbstractModel), records=(records, Iterable), leave_one_out=(leave_one_out, bool))
-    require_kinds(method=(method, AbstractMethod, None))
+    require_kinds(method=(method, Sampler, None))
     records = tuple(records)
     require_each("records", records, Record)
     require_count("rounds", rounds, 1, 1_000)

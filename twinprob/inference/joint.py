@@ -12,7 +12,8 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
-from ..dynamics.segments import Segments, build, drives, knots, minutes_per_unit, padded, scale
+from ..dynamics.programs import as_data
+from ..dynamics.segments import Segments, build, doubled, drives, knots, minutes_per_unit, padded, scale
 from ..dynamics.simulate import AbstractIntegrator, FixedStep, borders, layout_of, outputs_at, slopes_at, timeline_of
 from ..modeling.model import AbstractModel, nearest, pack
 from ..modeling.observation import Measured, Observation
@@ -260,7 +261,7 @@ class Joint(eqx.Module):
 
     def traced(self):
         """Return this density with every number as an array, so that other numbers need no new compilation."""
-        return jax.tree.map(lambda x: np.asarray(x) if isinstance(x, float) else x, self)
+        return as_data(self)
 
 
 def joint(
@@ -307,9 +308,12 @@ def joint(
     present = [name for name in declared if name in record.observations and len(record.observations[name].times)]
     segments, index = _timeline(model, record, {name: record.observations[name].times for name in present}, times)
     counts = {name: knots(p, record.start, _stop(model, record)) for name, p in model.processes().items()}
-    lengths = [*counts.values(), *(len(places) for places in index.values())]
+    most = max((len(places) for places in index.values()), default=0)
+    lengths = [*counts.values(), most] if counts else []
     size = scale((len(segments.start), _SEGMENTS), *((length, _KNOTS) for length in lengths))
-    segments, length = padded(segments, int(size * _SEGMENTS)), int(size * _KNOTS)
+    segments = padded(segments, int(size * _SEGMENTS))
+    # Where nothing moves in time there are few measurements, and one may take long, as a steady beat does.
+    length = int(size * _KNOTS) if counts else doubled(most, 8)
     how = {name: (observations or {}).get(name, declared[name].noise) for name in present}
     data = {
         name: data_of(record.observations[name], name, declared[name].unit, how[name], index[name], length)

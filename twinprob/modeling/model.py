@@ -227,6 +227,19 @@ class AbstractModel(eqx.Module):
         motions = {name: self.motions.get(name, declared[name].varies) for name in self.unknowns()}
         return {name: process for name, process in motions.items() if process is not None}
 
+    def declared_apart(self, as_data):
+        """Return this model with `as_data` of every number that does not stand in its file: what patients differ in."""
+        changed = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, AbstractModel):
+                changed[field.name] = value.declared_apart(as_data)
+            elif not field.metadata.get("static") and (
+                "covariate" in field.metadata or not _same(value, field.default)
+            ):
+                changed[field.name] = as_data(value)
+        return dataclasses.replace(self, **changed)
+
     def install(self, names: tuple[str, ...], values):
         """Return the patient whose named parameters have these values (used inside compiled code)."""
         changed: dict[str, Any] = {name: values[i] for i, name in enumerate(names)}
@@ -268,6 +281,10 @@ def _known_kind(name: str, declared: Quantity) -> Quantity:
     setting = declared.setting or (name in VOCABULARY and VOCABULARY[name].setting)
     default = 0.0 if declared.default is None and not setting else declared.default
     return dataclasses.replace(declared, setting=setting, default=default)
+
+
+def _same(value, default) -> bool:
+    return type(value) is type(default) and bool(value == default)
 
 
 def _check_names(model: AbstractModel, names) -> None:

@@ -92,9 +92,9 @@ class Record:
             Name to value or ``(value, unit)``; for example ``{"weight": (80, "kg"), "sex": "male"}``.
         start : float or str, min, optional
             The declared beginning. By default 0, or the first measurement, dose or infusion where that is earlier, so
-            that what was given before is felt (what began a week before counts as always given). Measurements
-            before a start given here are refused; doses before it
-            are set aside, and infusions begun before it are taken as in steady state: `skipped` counts both.
+            that what was given before is felt (what began a week before counts as always given). Measurements before
+            a start given here are refused; doses before it are set aside, and infusions begun before it are taken as
+            in steady state: `skipped` counts both.
         end : float or str, min, optional
             What is known is known up to here; by default when anything in the record was last known.
         own : iterable of str
@@ -208,12 +208,11 @@ class Record:
         Parameters
         ----------
         *names : str
-            Inputs; what is no setting, or is not in the record, does not count.
+            Inputs; what is no setting, or not in the record, does not count.
 
         Returns
         -------
         time : float, min
-            Not before the record's start.
         """
         settings = [c for n, c in self.inputs.courses.items() if n in names and c.setting and c.starts.size]
         return max([self.start, *(float(course.starts.min()) for course in settings)])

@@ -18,7 +18,7 @@ _SHORTEST = 1e-3  # s
 # What to give where something else was given.
 _SUCH_AS = {
     "AbstractModel": "a model such as `ICING()`",
-    "AbstractMethod": "a method such as `Laplace()` or `NUTS()`",
+    "Sampler": "a method such as `Laplace()` or `NUTS()`",
     "AbstractIntegrator": "an integrator, `FixedStep()` or `Adaptive()`",
     "AbstractSolver": "a solver of diffrax such as `diffrax.Tsit5()`",
     "AbstractNoise": "noise such as `Gaussian(additive=0.5)`",

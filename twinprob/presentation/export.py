@@ -120,10 +120,14 @@ def _heading(ahead: Forecast, kind: str) -> list[str]:
 
 def _write(frame: pd.DataFrame, path: str | os.PathLike[str], heading: list[str]) -> None:
     """Write a table under comment lines; read it again with `pandas.read_csv(path, comment="#")`."""
-    table = frame.map(_inert).to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    texts = {name: cells.map(_inert) for name, cells in frame.items() if not pd.api.types.is_numeric_dtype(cells)}
+    table = frame.assign(**texts).to_csv(index=False, lineterminator="\n", float_format="%.6g")
     storage.write(path, "".join(f"# {line}\n" for line in heading) + table)
 
 
 def _inert(cell: Any) -> Any:
-    """Put an apostrophe before text that a spreadsheet would take for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    """Put an apostrophe before text that a spreadsheet would take for a formula, and keep it in its row."""
+    if not isinstance(cell, str):
+        return cell
+    live = cell.startswith(("\t", "\r")) or cell.lstrip().startswith(("=", "+", "-", "@"))
+    return ("'" if live else "") + cell.replace("\r", " ")

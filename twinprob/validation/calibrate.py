@@ -19,7 +19,7 @@ from ..dynamics.segments import knots
 from ..forecasting.forecast import forecast
 from ..inference.joint import Joint, joint
 from ..inference.methods.laplace import Laplace
-from ..inference.methods.sampled import AbstractMethod, generator
+from ..inference.methods.sampled import AbstractMethod, Sampler, generator
 from ..inference.twin import Twin
 from ..labels import Labelled, dataset, tree
 from ..modeling.model import AbstractModel
@@ -152,7 +152,7 @@ def calibrate(
        doi:10.1007/s11222-022-10090-6.
     """
     require_key(key)
-    require_kinds(method=(method, AbstractMethod, None), record_like=(record_like, Record))
+    require_kinds(method=(method, Sampler, None), record_like=(record_like, Record))
     require_count("replicates", replicates, 1, 100_000)
     require_count("draws", draws, 1, 100_000)
     density = _compact(joint(model, record_like, observations=observations))

@@ -15,7 +15,7 @@ from ..forecasting.forecast import forecast
 from ..inference.fit import Personal, fit
 from ..inference.joint import joint
 from ..inference.methods.filter import Filter
-from ..inference.methods.sampled import AbstractMethod
+from ..inference.methods.sampled import AbstractMethod, Sampler
 from ..inference.simulable import simulable
 from ..inference.twin import Twin
 from ..inference.update import update
@@ -30,7 +30,6 @@ from .score import Scores, of_draws, summarize
 HORIZONS = ((0.4, 1.5), (1.5, 2.5))
 FORECASTERS = ("twin", "persistence", "linear trend", "other patients", "prior")
 _PRIOR_DRAWS = 500
-_REFITS = 20
 _KEYS = ("forecaster", "variable", "horizon")
 
 
@@ -157,7 +156,7 @@ def evaluate(
         was learned for another model.
     """
     require_key(key)
-    require_kinds(method=(method, AbstractMethod, None), rolling=(rolling, Filter, None))
+    require_kinds(method=(method, Sampler, None), rolling=(rolling, Filter, None))
     require_each("observations", observations, Observation)
     ahead = require_spacing("Argument `horizon`", horizon)
     if following is not None:
@@ -254,8 +253,6 @@ def _twins(model: AbstractModel, record: Record, origins, how, key) -> Iterator[
     for number, origin in enumerate(origins):
         fit_key, ahead_key = jax.random.split(jax.random.fold_in(key, number))
         try:
-            if rolling is None and number % _REFITS == _REFITS - 1:
-                jax.clear_caches()  # programs of ever longer records would exhaust the process's memory maps
             if rolling is None or twin is None:
                 twin = fit(model, record.until(origin), key=fit_key, method=method, observations=observations)
             else:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -46,6 +46,15 @@ class Sampled:
     def trusted(self) -> bool:
         """Whether the importance weights can be relied on (k-hat below 0.7); True where none were used."""
         return not self.khat >= TRUSTED
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """What a verb asks of a method: one's own needs `sample`, as `AbstractMethod` describes it, and no base class."""
+
+    def sample(self, joint: Joint, *, key, progress: Callable[[str, float], None] | None = None) -> Sampled:
+        """Draw from the posterior."""
+        ...
 
 
 class AbstractMethod(eqx.Module):
