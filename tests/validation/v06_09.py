@@ -78,7 +78,7 @@ def tried(
 
 
 def tried_one(fault: Fault, folder: Path, whole: bool) -> dict[str, Any]:
-    """Put a fault into a copy, run the tests named beside it, then the rest of the `whole` wing, and take it out again."""
+    """Put a fault into a copy, run the tests named beside it, then where `whole` the rest of its wing; take it out."""
     file = folder / "twinprob" / fault.file
     right = file.read_text(encoding="utf-8")
     began = time.perf_counter()
