@@ -46,6 +46,11 @@ def test_a_horizon_takes_in_the_times_up_to_its_end():
     assert within == [0.0, 0.0, 0.5, 0.5]
 
 
+@pytest.mark.parametrize(("event", "probability"), [("< 5", 0.5), ("<= 5", 1.0), ("> 3", 0.5), (">= 3", 1.0)])
+def test_a_limit_itself_belongs_to_the_comparison_that_names_it(event, probability):
+    assert risk(made([[3.0] * 3, [5.0] * 3], 2.0), f"glucose {event} mmol/L").probability == probability
+
+
 @pytest.mark.parametrize(
     ("event", "hours", "message"),
     [

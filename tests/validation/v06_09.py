@@ -56,7 +56,9 @@ def require_fresh(faults: Iterable[Fault]) -> None:
         )
 
 
-def tried(faults: Sequence[Fault], kept: dict[str, dict[str, Any]] | None = None) -> dict[str, dict[str, Any]]:
+def tried(
+    faults: Sequence[Fault], kept: dict[str, dict[str, Any]] | None = None, *, whole: bool = True
+) -> dict[str, Any]:
     """Return what became of each fault by name; `kept` are earlier results, which the new ones replace."""
     require_fresh(ALL)
     found = dict(kept or {})
@@ -67,7 +69,7 @@ def tried(faults: Sequence[Fault], kept: dict[str, dict[str, Any]] | None = None
             copyfile(ROOT / path, folder / path)
         prepare(folder)
         for number, fault in enumerate(faults, 1):
-            found[fault.name] = tried_one(fault, folder)
+            found[fault.name] = tried_one(fault, folder, whole)
             print(f"{number}/{len(faults)} {fault.name.splitlines()[0]}: {found[fault.name]}", flush=True)
             save(found)
         for name in _unsound({fault.name: found[fault.name] for fault in faults}, folder):
@@ -75,8 +77,8 @@ def tried(faults: Sequence[Fault], kept: dict[str, dict[str, Any]] | None = None
     return found
 
 
-def tried_one(fault: Fault, folder: Path) -> dict[str, Any]:
-    """Put a fault into a copy, run the tests named beside it and then the rest of its wing, and take it out again."""
+def tried_one(fault: Fault, folder: Path, whole: bool) -> dict[str, Any]:
+    """Put a fault into a copy, run the tests named beside it, then where `whole` the rest of its wing; take it out."""
     file = folder / "twinprob" / fault.file
     right = file.read_text(encoding="utf-8")
     began = time.perf_counter()
@@ -87,7 +89,7 @@ def tried_one(fault: Fault, folder: Path) -> dict[str, Any]:
     )
     try:
         by = noticed_by(named, folder, NAMED_LIMIT)
-        if by is None and (rest := [name for name in wing if name not in named]):
+        if by is None and whole and (rest := [name for name in wing if name not in named]):
             by = noticed_by(rest, folder, WING_LIMIT)
     finally:
         file.write_text(right, encoding="utf-8")
@@ -146,6 +148,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", default=[], metavar="WING", help="such as patient")
     parser.add_argument("--missing", action="store_true", help="only what has no result yet")
     parser.add_argument("--survivors", action="store_true", help="only what was not noticed")
+    parser.add_argument("--named", action="store_true", help="leave out the rest of the wing: quick, and strict")
     options = parser.parse_args()
     before = kept()
     chosen = [fault for fault in ALL if not options.only or fault.wing in options.only]
@@ -153,7 +156,7 @@ def main() -> int:
         chosen = [fault for fault in chosen if fault.name not in before]
     if options.survivors:
         chosen = [fault for fault in chosen if fault.name in before and not before[fault.name]["noticed"]]
-    result = save(tried(chosen, before))
+    result = save(tried(chosen, before, whole=not options.named))
     print(result.figure)
     return 0 if result.holds else 1
 

@@ -163,7 +163,7 @@ BELIEFS = [
     ),
     *faults(
         "forecasting/risk.py",
-        "forecasting/test_forecast.py",
+        "forecasting/test_risk.py forecasting/test_forecast.py",
         [
             ("min(ahead.effective_draws * known.mean(), solved)", "solved"),
             ("limit), axis=-1)[known]", "limit), axis=-1)"),
