@@ -11,7 +11,17 @@ from . import tables, units
 from .frozen import Frozen
 from .inputs import Inputs
 from .ledger import Ledger
-from .record_checks import assumed, begun, check_inputs, check_span, content_hash, declared_start, weight_of
+from .record_checks import (
+    assumed,
+    begun,
+    check_inputs,
+    check_length,
+    check_span,
+    check_units,
+    content_hash,
+    declared_start,
+    weight_of,
+)
 from .series import Covariate, Series, check_covariate, check_plateau, check_pulse, check_series
 
 __all__ = ["Covariate", "Record", "Series"]
@@ -73,6 +83,8 @@ class Record:
         start: float | str | None = None,
         end: float | str | None = None,
         own: Iterable[str] = (),
+        trusted: Iterable[str] = (),
+        longest: float | str = "400 d",
         ledger: Ledger | None = None,
         person: str = "",
     ) -> Record:
@@ -98,6 +110,10 @@ class Record:
             What is known is known up to here; by default when anything in the record was last known.
         own : iterable of str
             Names outside the vocabulary; nothing about them is checked but that they have a unit.
+        trusted : iterable of str
+            Names whose declared unit is right although the values would fit another one better.
+        longest : float or str, min
+            The span beyond which times are taken for a mistake.
         ledger : Ledger, optional
             What a reader did with its rows.
         person : str
@@ -111,13 +127,17 @@ class Record:
         ------
         ValueError
             If nothing was measured; a name is unknown; a unit is missing, of another dimension, or makes values
-            implausible; times go backwards, repeat with another value, or lie outside `start` and `end`; an input
-            per kilogram has no weight; a plateau is below the PEEP set then, or a systolic pressure not above the
+            implausible, or fits another unit better; times go backwards, repeat with another value, lie outside
+            `start` and `end` or further apart than `longest`; an input per kilogram has no weight; a plateau is below the PEEP set then, or a systolic pressure not above the
             diastolic one of the same time.
         """
         own, inputs, ledger = tuple(own), inputs or Inputs(), ledger or Ledger()
         reasons: dict[str, list[float]] = {}
-        series = {name: check_series(name, given, own, reasons) for name, given in observations.items()}
+        sure = {*own, *trusted}
+        series = {
+            name: check_series(name, given, own, reasons, doubted=name not in sure)
+            for name, given in observations.items()
+        }
         series = {name: one for name, one in series.items() if one.times.size}
         if not series:
             lost = "; ".join(f"{line.why} ({line.count})" for line in ledger + Ledger.of_reasons(reasons))
@@ -127,6 +147,7 @@ class Record:
             )
         fixed = {name: check_covariate(name, given, own) for name, given in (covariates or {}).items()}
         check_inputs(inputs, weight_of(fixed), own)
+        check_units(fixed, inputs, sure)
         check_plateau(series, inputs)
         check_pulse(series, own)
         first = min(float(one.times[0]) for one in series.values())
@@ -142,6 +163,7 @@ class Record:
             person,
         )
         check_span(series, record.start, record.end, declared=start is not None)
+        check_length(record.start, record.end, units.minutes(longest))
         return record
 
     @classmethod
