@@ -123,9 +123,18 @@ def test_a_variable_of_ones_own_is_accepted_when_declared():
         (["0,glucose,6,mmol/L", "5,glucose,7,"], "Row 3 .*glucose has no unit"),
         (["0,glucose,6,mmHg"], "Unit 'mmHg' of glucose cannot become 'mmol/L'"),
         (["0,glucos,6,mmol/L"], "Unknown variable 'glucos': did you mean 'glucose'"),
-        (["0,glucose,6,mmol/L", "5,insulin,3,U/h"], "Row 3 .*insulin in U/h from 5 min has no end and no later row .*inf if it is still running"),
-        (["12/03/2020 08:00,glucose,6,mmol/L"], "Row 2, column 'time' .*holds a date whose day, month or year may be exchanged"),
-        (["0,glucose,6,mmol/L", "2020-03-12,glucose,6,mmol/L"], "Row 3, column 'time' holds a date, but row 2 holds a number"),
+        (
+            ["0,glucose,6,mmol/L", "5,insulin,3,U/h"],
+            "Row 3 .*insulin in U/h from 5 min has no end and no later row .*inf if it is still running",
+        ),
+        (
+            ["12/03/2020 08:00,glucose,6,mmol/L"],
+            "Row 2, column 'time' .*holds a date whose day, month or year may be exchanged",
+        ),
+        (
+            ["0,glucose,6,mmol/L", "2020-03-12,glucose,6,mmol/L"],
+            "Row 3, column 'time' holds a date, but row 2 holds a number",
+        ),
         (["2020-13-45,glucose,6,mmol/L"], "Row 2, column 'time' holds no time of the calendar"),
         (["2020-03-12T08:00,glucose,6,mmol/L", "2020-03-12T08:00Z,glucose,6,mmol/L"], "must all have a time zone"),
         (["5,glucose,6,mmol/L", "0,glucose,7,mmol/L"], "glucose times must not go backwards"),
@@ -134,7 +143,10 @@ def test_a_variable_of_ones_own_is_accepted_when_declared():
         (["0,glucose,nan,mmol/L"], r"Empty record.*glucose: no number but 'nan' \(1\)"),
         ([], "Empty record"),
         (["0,,6,mmol/L"], "Row 2 of the table, column 'variable' is empty"),
-        (["0,glucose,6,mmol/L", ",weight,80,kg", ",weight,81,kg"], "Row 4 .*contradicts row 3: covariate 'weight' has two different values"),
+        (
+            ["0,glucose,6,mmol/L", ",weight,80,kg", ",weight,81,kg"],
+            "Row 4 .*contradicts row 3: covariate 'weight' has two different values",
+        ),
     ],
 )
 def test_a_bad_row_is_refused_by_name(rows, message):

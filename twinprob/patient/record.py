@@ -7,22 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from . import record_checks as checks
 from . import tables, units
 from .frozen import Frozen
 from .inputs import Inputs
 from .ledger import Ledger
-from .record_checks import (
-    assumed,
-    begun,
-    check_inputs,
-    check_length,
-    check_span,
-    check_units,
-    content_hash,
-    declared_start,
-    weight_of,
-)
-from .series import Covariate, Series, check_covariate, check_plateau, check_pulse, check_series
+from .series import Covariate, Series, check_all, check_covariate, check_plateau, check_pulse, check_series
 
 __all__ = ["Covariate", "Record", "Series"]
 
@@ -97,9 +87,8 @@ class Record:
             in min or text such as "2 h", never going backwards. Rows whose value is NaN, None or infinite are left
             out and counted in `skipped`, as are exact repeats.
         inputs : Inputs, optional
-            What was done. What is given to the patient is zero before its first start; a setting is unknown before
-            its first row. Measurements before the first input are welcome: glucose is measured before insulin is
-            started.
+            What was done. What is given to the patient is zero before its first start, a setting unknown before its
+            first row. Measurements before the first input are welcome.
         covariates : mapping, optional
             Name to value or ``(value, unit)``; for example ``{"weight": (80, "kg"), "sex": "male"}``.
         start : float or str, min, optional
@@ -128,17 +117,12 @@ class Record:
         ValueError
             If nothing was measured; a name is unknown; a unit is missing, of another dimension, or makes values
             implausible, or fits another unit better; times go backwards, repeat with another value, lie outside
-            `start` and `end` or further apart than `longest`; an input per kilogram has no weight; a plateau is below the PEEP set then, or a systolic pressure not above the
-            diastolic one of the same time.
+            `start` and `end` or further apart than `longest`; an input per kilogram has no weight; a plateau is below
+            the PEEP set then, or a systolic pressure not above the diastolic one of the same time.
         """
         own, inputs, ledger = tuple(own), inputs or Inputs(), ledger or Ledger()
         reasons: dict[str, list[float]] = {}
-        sure = {*own, *trusted}
-        series = {
-            name: check_series(name, given, own, reasons, doubted=name not in sure)
-            for name, given in observations.items()
-        }
-        series = {name: one for name, one in series.items() if one.times.size}
+        series = check_all(observations, own, reasons, sure := {*own, *trusted})
         if not series:
             lost = "; ".join(f"{line.why} ({line.count})" for line in ledger + Ledger.of_reasons(reasons))
             raise ValueError(
@@ -146,24 +130,17 @@ class Record:
                 f"at least one observation, or use Record.admission for a patient without any."
             )
         fixed = {name: check_covariate(name, given, own) for name, given in (covariates or {}).items()}
-        check_inputs(inputs, weight_of(fixed), own)
-        check_units(fixed, inputs, sure)
+        checks.check_inputs(inputs, checks.weight_of(fixed), own)
+        checks.check_units(fixed, inputs, sure)
         check_plateau(series, inputs)
         check_pulse(series, own)
         first = min(float(one.times[0]) for one in series.values())
-        begin = min(0.0, first, *begun(inputs)) if start is None else units.minutes(start)
-        inputs = inputs if start is None else declared_start(inputs, begin, reasons)
-        record = cls(
-            series,
-            inputs,
-            fixed,
-            begin,
-            math.nan if end is None else units.minutes(end),
-            ledger + Ledger.of_reasons(reasons),
-            person,
-        )
-        check_span(series, record.start, record.end, declared=start is not None)
-        check_length(record.start, record.end, units.minutes(longest))
+        begin = min(0.0, first, *checks.begun(inputs)) if start is None else units.minutes(start)
+        inputs = inputs if start is None else checks.declared_start(inputs, begin, reasons)
+        last = math.nan if end is None else units.minutes(end)
+        record = cls(series, inputs, fixed, begin, last, ledger + Ledger.of_reasons(reasons), person)
+        checks.check_span(series, record.start, record.end, declared=start is not None)
+        checks.check_length(record.start, record.end, units.minutes(longest))
         return record
 
     @classmethod
@@ -200,10 +177,10 @@ class Record:
         """
         own = tuple(own)
         fixed = {name: check_covariate(name, given, own) for name, given in (covariates or {}).items()}
-        check_inputs(inputs or Inputs(), weight_of(fixed), own)
+        checks.check_inputs(inputs or Inputs(), checks.weight_of(fixed), own)
         now = units.minutes(time)
         given = (inputs or Inputs()).until(now)
-        return cls({}, given, fixed, min(0.0, now, *begun(given)), now)
+        return cls({}, given, fixed, min(0.0, now, *checks.begun(given)), now)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -213,7 +190,7 @@ class Record:
     @property
     def weight(self) -> float | None:
         """Body weight in kg, or None where it is not known."""
-        return weight_of(self.covariates)
+        return checks.weight_of(self.covariates)
 
     @property
     def skipped(self) -> Mapping[str, int]:
@@ -286,7 +263,7 @@ class Record:
         inputs = self.inputs
         said: list[str] = []
         for name, value in values.items():
-            given, words = assumed(name, value, inputs)
+            given, words = checks.assumed(name, value, inputs)
             inputs = Inputs({**inputs.courses, name: given})
             said.append(words)
         return replace(self, inputs=inputs, notes=(*self.notes, *said))
@@ -381,7 +358,7 @@ class Record:
     @property
     def data_hash(self) -> str:
         """SHA-256 of the content in hex digits, the same in every process; what was skipped does not change it."""
-        return content_hash(self.observations, self.inputs, self.covariates, (self.start, self.end))
+        return checks.content_hash(self.observations, self.inputs, self.covariates, (self.start, self.end))
 
     def __eq__(self, other: object) -> bool:
         return self.data_hash == other.data_hash if isinstance(other, Record) else NotImplemented

@@ -112,8 +112,8 @@ def check_length(begin: float, last: float, longest: float) -> None:
     """Refuse a record too long to be one stay, before anything is allocated for its steps."""
     if last - begin > longest:
         raise ValueError(
-            f"The record runs from {begin:g} to {last:g} min, longer than the {longest / 1440:g} days of one stay: check "
-            "times and their unit (seconds since 1970 are no minutes), or say longest=."
+            f"The record runs from {begin:g} to {last:g} min, longer than the {longest / 1440:g} days of one stay: "
+            "check times and their unit (seconds since 1970 are no minutes), or say longest=."
         )
 
 

@@ -78,6 +78,16 @@ class Covariate:
     unit: str | None = None
 
 
+def check_all(
+    observations: Mapping[str, Any], own: tuple[str, ...], reasons: dict[str, list[float]], sure: set[str]
+) -> dict[str, Series]:
+    """Return every variable of which something was measured, as `check_series` does; units not `sure` are doubted."""
+    series = {
+        name: check_series(name, given, own, reasons, doubted=name not in sure) for name, given in observations.items()
+    }
+    return {name: one for name, one in series.items() if one.times.size}
+
+
 def check_series(
     name: str, given: Any, own: tuple[str, ...], reasons: dict[str, list[float]], *, doubted: bool = False
 ) -> Series:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from functools import cache
 
+_BEATS = ("beats", "beat", "breaths", "breath", "br", "b", "insp", "inspirations", "resp", "respirations", "cycles")
 _PER_MINUTE = (
-    "bpm rpm beats/min beat/min beats/minute breaths/min breath/min breaths/minute br/min insp/min inspirations/min "
-    "resp/min respirations/min b/min cycles/min /min min-1 min^-1 /minute {beats}/min {breaths}/min {beat}/min "
-    "{resp}/min {h.b}/min"
-).split()
+    *(f"{word}/{minute}" for word in ("", *_BEATS) for minute in ("min", "minute")),
+    *("bpm", "rpm", "min-1", "min^-1", "{beats}/min", "{beat}/min", "{breaths}/min", "{resp}/min", "{h.b}/min"),
+)
 _WHOLE = {
     "uhr": "U/h",
     "uh": "U/h",

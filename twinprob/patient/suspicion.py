@@ -46,12 +46,10 @@ def require_usual(name: str, values: np.ndarray, unit: str, limits: np.ndarray) 
     middle = float(np.median(measured))
     other = _better(entry, name, middle, unit, entry.usual, None)
     if other:
-        raise ValueError(_refusal(name, unit, other, None, f"the median of its {measured.size} values is"))
+        raise ValueError(_refusal(name, unit, other, None, "the median of its values is"))
 
 
-def strays(
-    name: str, times: np.ndarray, values: np.ndarray, unit: str, limits: np.ndarray
-) -> tuple[np.ndarray, str]:
+def strays(name: str, times: np.ndarray, values: np.ndarray, unit: str, limits: np.ndarray) -> tuple[np.ndarray, str]:
     """Find single values that fit another unit, among values that do not.
 
     Parameters
@@ -82,7 +80,7 @@ def strays(
         return none, ""
     found, which = none.copy(), ""
     for index in odd:
-        local = _neighbors(values, np.flatnonzero(inside), index)
+        local = _neighbors(values, np.flatnonzero(inside), int(index))
         other = _better(entry, name, float(values[index]), unit, entry.extreme or entry.usual, None, beside=local)
         found[index], which = bool(other), other or which
     if found.sum() > max(1.0, _FEW * values.size):
@@ -121,7 +119,7 @@ def require_usual_rates(name: str, course: Course, weight: float | None) -> None
     middle = float(np.median(rates))
     other = _better(entry, name, middle, course.unit, entry.usual, heavy)
     if other:
-        raise ValueError(_refusal(name, course.unit, other, heavy, f"the median of its {rates.size} rates is"))
+        raise ValueError(_refusal(name, course.unit, other, heavy, "the median of its rates is"))
     _, high = _range(entry, name, course.unit, entry.usual, heavy)
     for rate in rates[rates > high]:
         other = _better(entry, name, float(rate), course.unit, entry.usual, heavy, beside=middle)
@@ -212,7 +210,7 @@ def _refusal(name: str, unit: str, other: str, weight: float | None, what: str) 
     factor = float(units.convert(1.0, other, unit, variable=name, weight=weight))
     low, high = _range(entry, name, unit, entry.usual or (entry.low, entry.high), weight)
     return (
-        f"{name} in {unit} fits better in {other}, a factor of {max(factor, 1 / factor):.3g}: {what} outside {low:.3g} to "
-        f"{high:.3g} {unit}, where a patient's usually lies, and in {other} inside. Declare {other}, or say "
+        f"{name} in {unit} fits better in {other}, a factor of {max(factor, 1 / factor):.3g}: {what} outside {low:.3g} "
+        f"to {high:.3g} {unit}, where a patient's usually lies, and in {other} inside. Declare {other}, or say "
         f"trusted=({name!r},) if {unit} is right."
     )

@@ -336,11 +336,14 @@ def require_plausible(
              "L/s", "L/min", "L", "mL", "%", "1", "cmH2O", "mmHg", "kPa",
              "ug/min", "ug/h", "g/dL", "g/L")  # fmt: skip
     others = [other for other in usual if other != normalize(unit) and _fits(variable, values, other)]
-    remedy = f"In {' or '.join(others)} every value would be plausible: check the declared unit." if others else (
-        entry.hint or "Check the value and its unit.")
+    remedy = (
+        f"In {' or '.join(others)} every value would be plausible: check the declared unit."
+        if others
+        else (entry.hint or "Check the value and its unit.")
+    )
+    named = labels[bad[0]] if labels else f"{variable}[{bad[0]}]"
     raise ValueError(
-        f"{labels[bad[0]] if labels else f'{variable}[{bad[0]}]'}, declared in {unit}, is outside the plausible range {entry.low:g} to "
-        f"{entry.high:g} {entry.unit} "
+        f"{named}, declared in {unit}, is outside the plausible range {entry.low:g} to {entry.high:g} {entry.unit} "
         f"({bad.size} of {values.size} values are). {remedy}"
     )
 

@@ -26,16 +26,17 @@ _FLAG = re.compile(
     re.IGNORECASE,
 )
 # What laboratories write where no number is; only such words are repeated in a ledger, as others may name somebody.
-_WORDS = frozenset(
-    "aborted absent air art artefact artifact bad blood bubble calibrating calibration canceled cancelled clot clotted "
-    "coagulated code comment contaminated damaged declined delayed device discarded disconnected done drawn duplicate "
-    "empty err error expired failed failure for given haemolysed haemolysis hemolysed hemolysis hemolyzed held icteric "
-    "in inadequate incorrect insufficient interference invalid iv lab label leaking line lipemic lost machine "
-    "measured meter mislabeled missing na nan nil no none not note null number obtained of off ok on out patient "
-    "pending performed possible qns quantity questionable range received refused rejected repeat report result sample "
-    "see sensor short specimen spilled strip technical test to tnp too tube unable unavailable unknown unreadable "
-    "unsuitable value void volume waiting withheld wrong n/a".split()
-)
+_LABORATORY = """
+    aborted absent air art artefact artifact bad blood bubble calibrating calibration canceled cancelled clot clotted
+    coagulated code comment contaminated damaged declined delayed device discarded disconnected done drawn duplicate
+    empty err error expired failed failure for given haemolysed haemolysis hemolysed hemolysis hemolyzed held icteric
+    in inadequate incorrect insufficient interference invalid iv lab label leaking line lipemic lost machine
+    measured meter mislabeled missing na nan nil no none not note null number obtained of off ok on out patient
+    pending performed possible qns quantity questionable range received refused rejected repeat report result sample
+    see sensor short specimen spilled strip technical test to tnp too tube unable unavailable unknown unreadable
+    unsuitable value void volume waiting withheld wrong n/a
+"""
+_WORDS = frozenset(_LABORATORY.split())
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,8 @@ def _decimal(text: str, decimal: str) -> tuple[float | None, str]:
         return _float(plain.replace(",", ".")), ""
     if re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+", plain):
         raise ValueError(
-            'holds a number with a comma before three digits, which may be a decimal comma or thousands: say decimal="," '
-            'or decimal="."'
+            "holds a number with a comma before three digits, which may be a decimal comma or thousands: say "
+            'decimal="," or decimal="."'
             if decimal == "." and commas == 1
             else "holds a number with commas for thousands: write it without them"
         )

@@ -16,9 +16,7 @@ from ..patient import units
 
 _DATE = r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})"
 _HOUR = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<fraction>[.,]\d+)?)?"
-_STAMP = re.compile(
-    rf"{_DATE}(?:[T ]+{_HOUR}\s*(?P<half>[AaPp]\.?[Mm]\.?)?)?\s*(?P<zone>Z|[+-]\d{{2}}(?::?\d{{2}})?)?"
-)
+_STAMP = re.compile(rf"{_DATE}(?:[T ]+{_HOUR}\s*(?P<half>[AaPp]\.?[Mm]\.?)?)?\s*(?P<zone>Z|[+-]\d{{2}}(?::?\d{{2}})?)?")
 _OTHER_DATE = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}\b.*|\d{1,2}[- ][A-Za-z]{3,9}[- ,]+\d{2,4}\b.*")
 _CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2})?\s*([AaPp]\.?[Mm]\.?)?")
 _ENDLESS = re.compile(r"\+?inf(inity)?|ongoing|running", re.IGNORECASE)
@@ -338,6 +336,8 @@ def _unzoned(moments: Sequence[datetime.datetime]) -> tuple[str, ...]:
     if not any(first < change < last for change in changes):
         return ()
     return (
-        "Times are local without a time zone, and in one of these nights clocks may have been changed: they are "
-        "counted as they are written unless timezone= is given.",
+        (
+            "Times are local without a time zone, and in one of these nights clocks may have been changed: they are "
+            "counted as they are written unless timezone= is given."
+        ),
     )

@@ -68,24 +68,25 @@ def series_of(name: str, rows: Sequence[Row], declared: Declared) -> tuple[tuple
     entries += merged
     if not kept:
         return None, entries
-    times, values, limits = (np.array([get(v) for v in kept]) for get in (lambda v: v.row.time, lambda v: v.value, lambda v: v.limit))  # fmt: skip  # noqa: E501
     strange = np.zeros(len(kept), bool)
     if name not in declared.own and name not in declared.trusted:
-        strange, other = suspicion.strays(name, times, values, unit, limits)
-        entries += [Entry(v.row, "set aside", suspicion.stray_reason(unit, other)) for v, s in zip(kept, strange, strict=True) if s]  # fmt: skip  # noqa: E501
+        strange, other = suspicion.strays(name, *_columns(kept), unit, _limits(kept))
+        why = suspicion.stray_reason(unit, other)
+        entries += [Entry(value.row, "set aside", why) for value, odd in zip(kept, strange, strict=True) if odd]
     good = [v for v, odd in zip(kept, strange, strict=True) if not odd]
+    times, values = _columns(good)
     if name not in declared.own:
-        labels = [v.row.label for v in good]
-        units.require_plausible(name, np.array([v.value for v in good]), unit, labels=labels)
-    entries += [Entry(v.row, "used", v.note) for v in good]
-    columns = (
-        np.array([v.row.time for v in good]),
-        np.array([v.value for v in good]),
-        unit,
-        np.array([v.limit for v in good], np.int8),
-        np.array([v.row.known for v in good]),
-    )
-    return columns, entries
+        units.require_plausible(name, values, unit, labels=[value.row.label for value in good])
+    entries += [Entry(value.row, "used", value.note) for value in good]
+    return (times, values, unit, _limits(good), np.array([value.row.known for value in good])), entries
+
+
+def _columns(found: Sequence[_Value]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([value.row.time for value in found]), np.array([value.value for value in found])
+
+
+def _limits(found: Sequence[_Value]) -> np.ndarray:
+    return np.array([value.limit for value in found], np.int8)
 
 
 def _read(row: Row) -> Cell:
@@ -105,9 +106,7 @@ def _unit(row: Row, cell: Cell, name: str, declared: Declared) -> str:
         raise row.fault(
             "unit", f"is empty: {name} has no unit, declare one such as {entry.unit if entry else 'mmol/L'!r}."
         )
-    return str(
-        row.attempt("unit", lambda: units.check(written, like=entry.unit if entry else written, variable=name))
-    )
+    return str(row.attempt("unit", lambda: units.check(written, like=entry.unit if entry else written, variable=name)))
 
 
 def _sized(row: Row, cell: Cell, written: str, unit: str, declared: Declared) -> tuple[float, int]:
@@ -180,26 +179,10 @@ def properties(rows: Sequence[Row]) -> tuple[dict[str, Any], list[Entry]]:
     first: dict[str, Row] = {}
     entries = []
     for row in rows:
-        name, entry = row.variable, units.VOCABULARY.get(row.variable)
         if "value" not in row:
             entries.append(Entry(row, "set aside", "no value"))
             continue
-        if entry and entry.levels:
-            found: Any = str(row.cells["value"]).strip()
-            if found not in entry.levels:
-                raise row.fault("value", f"must be one of {', '.join(entry.levels)}.")
-        else:
-            cell = _read(row)
-            unit = cell.unit or row.cells.get("unit")
-            if cell.limit or math.isnan(cell.value):
-                raise row.fault("value", f"must hold a number, but holds {shown(row.cells['value'])}.")
-            if not isinstance(unit, str):
-                raise row.fault("unit", f"is empty: {name} has no unit, declare one such as "
-                                        f"{entry.unit if entry else 'kg'!r}.")  # fmt: skip
-            found = (cell.value, unit)
-            if entry:
-                row.attempt("unit", lambda unit=unit, entry=entry, name=name: units.check(unit, like=entry.unit, variable=name))  # fmt: skip  # noqa: E501
-                units.require_plausible(name, np.array([cell.value]), unit, labels=[row.label])
+        name, found = row.variable, _property(row)
         if name in fixed and fixed[name] != found:
             raise row.fault(
                 "value", f"contradicts row {first[name].number}: covariate {name!r} has two different values, keep one."
@@ -208,3 +191,24 @@ def properties(rows: Sequence[Row]) -> tuple[dict[str, Any], list[Entry]]:
         fixed.setdefault(name, found)
         first.setdefault(name, row)
     return fixed, entries
+
+
+def _property(row: Row) -> Any:
+    """Return one property: a category, or a number and its unit."""
+    name, entry = row.variable, units.VOCABULARY.get(row.variable)
+    if entry and entry.levels:
+        text = str(row.cells["value"]).strip()
+        if text.lower() not in entry.levels:
+            raise row.fault("value", f"must be one of {', '.join(entry.levels)}.")
+        return text.lower()
+    cell = _read(row)
+    unit = cell.unit or row.cells.get("unit")
+    if cell.limit or math.isnan(cell.value):
+        raise row.fault("value", f"must hold a number, but holds {shown(row.cells['value'])}.")
+    if not isinstance(unit, str):
+        like = entry.unit if entry else "kg"
+        raise row.fault("unit", f"is empty: {name} has no unit, declare one such as {like!r}.")
+    if entry:
+        row.attempt("unit", lambda: units.check(unit, like=entry.unit, variable=name))
+        units.require_plausible(name, np.array([cell.value]), unit, labels=[row.label])
+    return cell.value, unit

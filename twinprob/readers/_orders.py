@@ -107,12 +107,12 @@ def _given(row: Row, declared: Declared, entry: Any) -> _Given:
         raise row.fault("known", "is before the row began: a plan is no record of what was given.")
     if level or units.per_time(unit):
         if end <= row.time:
-            raise row.fault("end", f"must be after the start, but lies {row.time - end:g} min before it.")
+            raise row.fault("end", f"must be after the start, but lies {row.time - end:g} min before it: check both.")
         if "amount" in row and sizes[0] == "rate":
             _require_agreement(row, size, unit, end)
         return _Given(row, row.time, end, size, unit, _says_bolus(row) and not level, order, known)
     if end < row.time:
-        raise row.fault("end", f"must not be before the start, but lies {row.time - end:g} min before it.")
+        raise row.fault("end", f"must not be before the start, but lies {row.time - end:g} min before it: check both.")
     if math.isinf(end):
         raise row.fault("end", f"is endless, but {unit} is an amount: give the time it took.")
     length = end - row.time if end > row.time else declared.bolus_duration
@@ -253,9 +253,7 @@ def _refuse_contradictions(given: list[_Given], setting: bool) -> None:
                                             f"{one.start:g} min, {remedy}.")  # fmt: skip
 
 
-def _ended(
-    name: str, given: list[_Given], setting: bool, declared: Declared
-) -> tuple[list[_Given], tuple[str, ...]]:
+def _ended(name: str, given: list[_Given], setting: bool, declared: Declared) -> tuple[list[_Given], tuple[str, ...]]:
     """Return rows with ends: one that has none holds until the next of its order, the last where it says so."""
     ended, held, running = [], 0, 0
     for one in given:
@@ -275,9 +273,8 @@ def _ended(
         ended.append(replace(one, end=math.inf))
     if setting or not held + running:
         return ended, ()
-    note = f"{name}: {held} rows without an end hold until the next of their order"
-    note += f", {running} still ran at the end" if running else ""
-    return ended, (f"{note}.",)
+    said = [f"{held} hold until the next of their order"] * (held > 0) + [f"{running} still runs"] * (running > 0)
+    return ended, (f"{name}, rows without an end: {', '.join(said)}.",)
 
 
 def _require_plausible(name: str, given: list[_Given], unit: str, weight: float | None) -> None:
@@ -285,4 +282,3 @@ def _require_plausible(name: str, given: list[_Given], unit: str, weight: float 
     sizes = np.array([one.rate * min((one.end - one.start) / 60, 1.0) if one.bolus else one.rate for one in given])
     labels = [one.row.label for one in given]
     units.require_plausible(name, sizes, unit, weight=weight, labels=labels)
-

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Compared without case, spaces and underscores.
-_PATIENTS = frozenset(
-    "patient patientid patid patientno patientnumber patientunitstayid patienthealthsystemstayid uniquepid subject "
-    "subjectid subjid person personid hadmid stayid icustayid icustay admission admissionid admissionno encounter "
-    "encounterid visit visitid visitoccurrenceid case caseid caseno mrn medicalrecordnumber csn pid id recordid".split()
-)
+_IDENTIFIERS = """
+    patient patientid patid patientno patientnumber patientunitstayid patienthealthsystemstayid uniquepid subject
+    subjectid subjid person personid hadmid stayid icustayid icustay admission admissionid admissionno encounter
+    encounterid visit visitid visitoccurrenceid case caseid caseno mrn medicalrecordnumber csn pid id recordid
+"""
+_PATIENTS = frozenset(_IDENTIFIERS.split())
 _DELIMITERS = (",", ";", "\t", "|")
 _SEVERAL = "which one twin cannot mix"
 _FOREIGN = {
@@ -285,4 +286,3 @@ def require_columns(sheet: Sheet, needed: Iterable[str], known: Iterable[str], e
             raise ValueError(
                 f"The {sheet.name} has a column {header!r}, which is not read: did you mean {near[0]!r}? Rename it."
             )
-

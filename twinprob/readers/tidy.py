@@ -52,7 +52,7 @@ def read_tidy(
     longest_gap: float | str = "21 d",
     longest: float | str = "400 d",
 ) -> Record:
-    """Read one patient from a long table.
+    r"""Read one patient from a long table.
 
     A row with `time`, `variable`, `value`, `unit` is a measurement; ``<0.6`` and ``> 33.3 mmol/L`` are detection
     limits. A row of an input has `start` (or `time`), `end`, `variable`, `rate` (or `amount`), `unit`, here or in a
@@ -116,9 +116,11 @@ def read_tidy(
     Examples
     --------
     >>> import io
-    >>> rows = "time,variable,value,unit,rate\\n0,glucose,180,mg/dL,\\n60,glucose,LO,mg/dL,\\n0,insulin,,U/h,2\\n60,insulin,,U/h,0"
-    >>> read_tidy(io.StringIO(rows), limits={"glucose": (20, 600, "mg/dL")}).observations["glucose"].limits
-    array([ 0, -1], dtype=int8)
+    >>> rows = "0,glucose,180,mg/dL 60,glucose,LO,mg/dL 0,insulin,2,U/h 60,insulin,0,U/h".split()
+    >>> table = io.StringIO("\n".join(["time,variable,value,unit", *rows]))
+    >>> record = read_tidy(table, limits={"glucose": (20, 600, "mg/dL")})
+    >>> record.observations["glucose"].limits, record.inputs["insulin"].at([0, 60])
+    (array([ 0, -1], dtype=int8), array([2., 0.]))
     """
     declared = Declared(
         tuple(own), limits or {}, concentrations or {}, salts or {}, ends, units.minutes(bolus_duration), tuple(trusted)
@@ -136,7 +138,15 @@ def read_tidy(
     begin = None if start is None else units.minutes(start)
     require_span(rows, begin, units.minutes(longest_gap), units.minutes(longest))
     return assembled(
-        rows, declared, given=given, covariates=covariates, start=start, end=end, longest=longest, left=left, notes=notes
+        rows,
+        declared,
+        given=given,
+        covariates=covariates,
+        start=start,
+        end=end,
+        longest=longest,
+        left=left,
+        notes=notes,
     )
 
 

@@ -61,7 +61,7 @@ def read(
     >>> import pandas as pd
     >>> samples = pd.DataFrame({"p": [5.0, 9.0, 12.0], "q": [0.0, 30.0, 31.0]})
     >>> read(samples, pressure=("p", "cmH2O"), flow=("q", "L/min"), rate=50)
-    Record(airway_pressure × 3, airway_flow × 3; inputs: none; 0 to 0.000666667 min)
+    Record(airway_pressure × 3, airway_flow × 3; inputs: none; 0 to 0.000666667 min).
     """
     import pandas as pd
 
