@@ -18,7 +18,7 @@ from .vocabulary import Variable
 
 _NEAR = 3.0  # a stray value in its true unit is within this factor of its neighbors; setting
 _FEW = 0.2  # of a series; more values than this that fit another unit are no slips but a mixture; setting
-_OBESE, _LEAN, _STOUT = 55.0, 15.0, 45.0  # kg/m2; setting
+_OBESE, _SUPER_OBESE, _LEAN, _STOUT = 55.0, 65.0, 15.0, 45.0  # kg/m2; setting
 
 
 def require_usual(name: str, values: np.ndarray, unit: str, limits: np.ndarray) -> None:
@@ -151,14 +151,14 @@ def require_usual_body(covariates: Mapping[str, Any]) -> None:
         raise ValueError(_refusal("height", known["height"][1], "in", None, "it is"))
     if weight is None:
         return
-    pounds = 0.45359237 * weight
+    doubted, why = weight > units.VOCABULARY["weight"].usual[1], "it is"  # type: ignore[index]
     if height is not None:
-        index, other = weight / (height / 100) ** 2, pounds / (height / 100) ** 2
-        doubted = index > _OBESE and _LEAN <= other <= _STOUT
-    else:
-        doubted = weight > units.VOCABULARY["weight"].usual[1]  # type: ignore[index]
+        square = (height / 100) ** 2
+        index, in_pounds = weight / square, 0.45359237 * weight / square
+        doubted = index > (_OBESE if doubted else _SUPER_OBESE) and _LEAN <= in_pounds <= _STOUT
+        why = "with the height given it is"
     if doubted and known["weight"][1] != "lb":
-        raise ValueError(_refusal("weight", known["weight"][1], "lb", None, "it is"))
+        raise ValueError(_refusal("weight", known["weight"][1], "lb", None, why))
 
 
 def _range(

@@ -224,11 +224,8 @@ def known(name: str, *, own: Iterable[str] = (), kind: Kind | None = None) -> st
     if name not in VOCABULARY:
         names = [key for key, variable in VOCABULARY.items() if kind in (None, variable.kind)]
         nearest = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.5)
-        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise ValueError(
-            f"Unknown variable {name!r}: {hint}Known names are {', '.join(names)}; declare a name of your own "
-            f"with own=({name!r},)."
-        )
+        hint = f"did you mean {nearest[0]!r}? If not, " if nearest else f"known names are {', '.join(names)}; "
+        raise ValueError(f"Unknown variable {name!r}: {hint}declare a name of your own with own=({name!r},).")
     if kind is not None and VOCABULARY[name].kind != kind:
         raise ValueError(
             f"Variable {name!r} belongs among the {VOCABULARY[name].kind}s, but was given among the {kind}s."

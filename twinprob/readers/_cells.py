@@ -29,7 +29,7 @@ _FLAG = re.compile(
 _LABORATORY = """
     aborted absent air art artefact artifact bad blood bubble calibrating calibration canceled cancelled clot clotted
     coagulated code comment contaminated damaged declined delayed device discarded disconnected done drawn duplicate
-    empty err error expired failed failure for given haemolysed haemolysis hemolysed hemolysis hemolyzed held icteric
+    empty err error expired failed failure for given hemolysed hemolysis hemolyzed held icteric
     in inadequate incorrect insufficient interference invalid iv lab label leaking line lipemic lost machine
     measured meter mislabeled missing na nan nil no none not note null number obtained of off ok on out patient
     pending performed possible qns quantity questionable range received refused rejected repeat report result sample
@@ -196,7 +196,7 @@ def _why(text: str) -> str:
     """Say what stands where a number was expected, without repeating what might identify somebody."""
     if not re.search(r"\w", text):
         return "no number but a mark" if text.strip("-–—. ?/") else "no value"
-    words = re.findall(r"[a-z/]+", text.lower())
+    words = re.findall(r"[a-z/]+", text.lower().replace("haem", "hem"))
     if len(text) <= 30 and words and not re.search(r"\d", text) and all(word in _WORDS for word in words):
         return f"no number but {' '.join(words)!r}"
     return "no number but another text"

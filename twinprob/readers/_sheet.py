@@ -119,6 +119,40 @@ def open_sheet(table: Any, *, name: str = "table", decimal: str | None = None) -
     return Sheet(name, columns, [number for number, _ in body], sign)
 
 
+def open_samples(table: Any) -> pd.DataFrame:
+    """Read a table of samples, which is long: the same files as `open_sheet`, numbers and columns left to pandas.
+
+    Parameters
+    ----------
+    table : path, text stream or DataFrame
+
+    Returns
+    -------
+    frame : pandas.DataFrame
+
+    Raises
+    ------
+    ValueError
+        If it is no table of text, is empty, or a row has more cells than the header.
+    """
+    import pandas as pd
+
+    if isinstance(table, pd.DataFrame):
+        return table
+    text = table.read() if hasattr(table, "read") else _text(table, "file")
+    text = (_decoded(text, "file") if isinstance(text, bytes) else text).removeprefix("\ufeff")
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = max(_DELIMITERS, key=first.count)
+    _headers(first.split(delimiter), "file")
+    sign = "," if delimiter != "," and re.search(r"\d,\d", text[:100_000]) else "."
+    try:
+        return pd.read_csv(io.StringIO(text), sep=delimiter, decimal=sign, skipinitialspace=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        line = re.search(r"line (\d+)", str(error))
+        where = f"Row {line[1]} of the file" if line else "A row of the file"
+        raise ValueError(f"{where} cannot be split into the header's cells: check its commas and quotes.") from None
+
+
 def _of_frame(frame: pd.DataFrame, name: str, decimal: str) -> Sheet:
     headers = _headers([str(column) for column in frame.columns], name)
     columns = {
