@@ -129,7 +129,7 @@ class Inputs:
         for index in np.flatnonzero(~(stops > begins)):
             raise ValueError(
                 f"{variable} interval {index} must end after it starts, but runs from {begins[index]:g} to "
-                f"{stops[index]:g} min."
+                f"{stops[index]:g} min: check both."
             )
         for index in np.flatnonzero(~np.isfinite(amounts) | (amounts < 0)):
             raise ValueError(f"{variable} interval {index} must have a finite rate of 0 or more.")

@@ -52,7 +52,8 @@ td.number { text-align: right; }
 {% endfor %}{% endif %}<h2>Parameters, {{ level }} % credible intervals</h2>
 {{ grid(("parameter", "median", "from", "to", "unit", "source"), parameters) }}
 <h2>Where it comes from</h2>
-{{ grid(("what", "value"), provenance) }}
+{% for sentence in account %}<p>{{ sentence }}</p>
+{% endfor %}{{ grid(("what", "value"), provenance) }}
 </body>
 </html>
 """
@@ -110,6 +111,7 @@ def html(
         risks=[str(risk(ahead, event)) for event in events] if ahead is not None else [],
         parameters=_rows(parameters, "parameter", "median", "lower", "upper", "unit", "source"),
         provenance=[(name, provenance[name]) for name in kept if name in provenance],
+        account=[sentence for sentence in (twin.record.ledger.said(), *twin.record.notes) if sentence],
         number=number,
     )
 

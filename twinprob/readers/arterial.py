@@ -13,6 +13,7 @@ from ..patient import units
 from ..patient.ledger import Ledger
 from ..patient.record import Record
 from ._hemodynamic_items import MEASURED
+from ._sheet import open_samples
 from .waveform import _check_clock, _column
 
 if TYPE_CHECKING:
@@ -135,9 +136,7 @@ def read(
         If a column is missing, neither or both of `time` and `rate` are given, the clock jumps back, or there is no
         beat in it.
     """
-    import pandas as pd
-
-    frame = table if isinstance(table, pd.DataFrame) else pd.read_csv(table)
+    frame = open_samples(table)
     if (time is None) == (rate is None):
         raise ValueError(
             "Give exactly one of `time` (a column of the file and its unit) and `rate` (samples per second)."
