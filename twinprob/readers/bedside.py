@@ -8,7 +8,7 @@ import numpy as np
 
 from ..patient import units
 from ..patient.inputs import Inputs
-from ._hemodynamic_items import DRUGS, FLUIDS, HIGHEST_FLOW, MEASURED
+from ._mimic_items import DRUGS, FLUIDS, HIGHEST_FLOW, CIRCULATION
 
 __all__ = ["fluid", "infusion", "pressures"]
 
@@ -165,7 +165,7 @@ def pressures(times: Any, *, mean: Any = None, systolic: Any = None, diastolic: 
         if raw is None:
             continue
         values = np.asarray(units.convert(np.array(raw, float, ndmin=1), unit, "mmHg"), float)
-        about = MEASURED[name]
+        about = CIRCULATION[name]
         bad = np.flatnonzero(np.isfinite(values) & ~((values >= about.low) & (values <= about.high)))
         if bad.size:
             raise ValueError(
