@@ -156,7 +156,11 @@ def _apart(doses: Doses) -> Doses:
 def _drug(name: str, noted: Noted, weight: float | None) -> Doses:
     drug = DRUGS[name]
     fates = noted.fates
-    fates.aside(np.isnan(noted.rate) & ~noted.stopped, "an amount without a rate")
+    alone = np.isnan(noted.rate) & ~noted.stopped
+    for places in noted.groups(noted.item):
+        if np.isfinite(noted.rate[places]).any():
+            fates.merge(places[alone[places]], "amount already counted by its charted rate")
+    fates.aside(alone, "an amount without a rate")
     running = ~noted.stopped  # a stop needs neither rate nor unit
     rates = rates_of(drug, fates, noted.rate, noted.rate_unit, weight, running)
     suspect(drug, fates, rates, noted.rate, noted.rate_unit, running)

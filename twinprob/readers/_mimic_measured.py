@@ -296,7 +296,7 @@ def from_chart(chart: View, name: str, charted: Charted) -> tuple[np.ndarray, np
     fates.aside(~np.isfinite(values), "not a number")
     fates.aside(~np.isfinite(some.time), "no time")
     if name == "inspired_oxygen":
-        values = _fractions(values, fates)
+        values = fractions(values, fates)
     if charted.low is None or charted.high is None:
         fates.aside(~units.plausible(name, np.nan_to_num(values, nan=-1.0), charted.unit), "implausible")
     else:
@@ -306,7 +306,7 @@ def from_chart(chart: View, name: str, charted: Charted) -> tuple[np.ndarray, np
     return some.time, values, fates
 
 
-def _fractions(values: np.ndarray, fates: Fates) -> np.ndarray:
+def fractions(values: np.ndarray, fates: Fates) -> np.ndarray:
     """Read inspired oxygen in percent or as a fraction; between them lies a flow of oxygen in L/min."""
     with np.errstate(invalid="ignore"):
         percent = values >= 20.0

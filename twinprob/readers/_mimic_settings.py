@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from ..patient.inputs import Inputs
-from ._fates import one_value_each
+from ._fates import Fates, one_value_each
 from ._mimic_items import SETTINGS, STANDBY, VENTILATOR_MODE
 from ._mimic_measured import View, from_chart, texts
 
 if TYPE_CHECKING:
     from ..patient.ledger import Line
 
+Setting: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]  # times, values, known
 _PRESSURES = ("plateau_pressure", "peak_pressure")
 
 
@@ -35,23 +36,34 @@ def settings(chart: View, lead: float) -> tuple[Inputs, dict[str, np.ndarray], l
         When each setting was charted.
     lines : list of Line
     """
-    parts, lines = {}, []
+    parts: dict[str, Setting] = {}
+    lines: list[Line] = []
     for name, (first, second) in SETTINGS.items():
         times, values, fates = from_chart(chart, name, first)
-        times, values, _, _ = one_value_each(times, values, np.zeros(times.size, np.int8), fates.known, fates)
+        parts[name] = once(times, values, fates)
         lines += fates.lines()
-        if second is not None:
-            others, measured, fates = from_chart(chart, name, second)
-            fates.merge(np.isin(others, times), "a set value is charted at the same time")
-            others, measured, _, _ = one_value_each(
-                others, measured, np.zeros(others.size, np.int8), fates.known, fates
-            )
-            if name != "tidal_volume":  # a measured volume is an observation, and accounted for as one
-                lines += fates.lines()
-            order = np.argsort(np.append(times, others), kind="stable")
-            times, values = np.append(times, others)[order], np.append(values, measured)[order]
-        parts[name] = (times, values)
-    return _held(parts, _standby(chart), lead), {name: times for name, (times, _) in parts.items()}, lines
+        if second is None:
+            continue
+        times, values, fates = from_chart(chart, name, second)
+        parts[name] = with_measured(parts[name], times, values, fates)
+        if name != "tidal_volume":  # a measured volume is an observation, and accounted for as one
+            lines += fates.lines()
+    return held(parts, _standby(chart), lead), {name: part[0] for name, part in parts.items()}, lines
+
+
+def once(times: np.ndarray, values: np.ndarray, fates: Fates) -> Setting:
+    """Return one value for each time a setting was charted at: times, values, known."""
+    found = one_value_each(times, values, np.zeros(times.size, np.int8), fates.known, fates)
+    return found[0], found[1], np.fmax(found[3], found[0])
+
+
+def with_measured(charted: Setting, times: np.ndarray, values: np.ndarray, fates: Fates) -> Setting:
+    """Let what was measured stand for a setting at times at which none is charted."""
+    fates.merge(np.isin(times, charted[0]), "a set value is charted at the same time")
+    measured = once(times, values, fates)
+    order = np.argsort(np.append(charted[0], measured[0]), kind="stable")
+    first, second, third = (np.append(mine, theirs)[order] for mine, theirs in zip(charted, measured, strict=True))
+    return first, second, third
 
 
 def _standby(chart: View) -> np.ndarray:
@@ -60,10 +72,23 @@ def _standby(chart: View) -> np.ndarray:
     return np.unique(modes.time[waiting & np.isfinite(modes.time)])
 
 
-def _held(parts: dict[str, tuple[np.ndarray, np.ndarray]], standby: np.ndarray, lead: float) -> Inputs:
-    rows = np.unique(np.concatenate([times for times, _ in parts.values()]))
+def held(parts: dict[str, Setting], standby: np.ndarray, lead: float) -> Inputs:
+    """Let each setting hold from shortly before its row to the next row of its own, or to a standby.
+
+    Parameters
+    ----------
+    parts : dict of str to (times, values, known)
+    standby : (time,) min
+    lead : float, min
+        As for `settings`.
+
+    Returns
+    -------
+    inputs : Inputs
+    """
+    rows = np.unique(np.concatenate([times for times, _, _ in parts.values()]))
     inputs = Inputs()
-    for name, (times, values) in parts.items():
+    for name, (times, values, known) in parts.items():
         if not times.size:
             continue
         place = np.searchsorted(rows, times)
@@ -74,8 +99,7 @@ def _held(parts: dict[str, tuple[np.ndarray, np.ndarray]], standby: np.ndarray, 
             # A ventilator on standby sets nothing: what it was set to ends there.
             following = np.append(standby, np.inf)
             ends = following[np.searchsorted(standby, times, side="right")]
-        unit = SETTINGS[name][0].unit
-        inputs = inputs | Inputs.infusions(name, starts, ends, values, unit, known=times)
+        inputs = inputs | Inputs.infusions(name, starts, ends, values, SETTINGS[name][0].unit, known=known)
     return inputs
 
 
