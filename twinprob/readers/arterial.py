@@ -12,7 +12,7 @@ from scipy.signal import butter, find_peaks, sosfiltfilt
 from ..patient import units
 from ..patient.ledger import Ledger
 from ..patient.record import Record
-from ._hemodynamic_items import MEASURED
+from ._mimic_items import CIRCULATION
 from ._sheet import open_samples
 from .waveform import _check_clock, _column
 
@@ -174,7 +174,7 @@ def _faults(found: Beats, broken: np.ndarray) -> np.ndarray:
     period = 60.0 * (found.ends - found.begins)
     sizes = {"systolic_pressure": found.systolic, "diastolic_pressure": found.diastolic}
     sizes["mean_arterial_pressure"] = found.mean
-    outside = [(values < MEASURED[name].low) | (values > MEASURED[name].high) for name, values in sizes.items()]
+    outside = [(values < CIRCULATION[name].low) | (values > CIRCULATION[name].high) for name, values in sizes.items()]
     faults = {
         "a gap in the samples": broken,
         "no pulse for too long": (period < _SHORTEST) | (period > _LONGEST),

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..patient import suspicion, units
 from ..patient.inputs import Inputs
-from ._hemodynamic_items import DRUGS, FLUIDS, HIGHEST_FLOW, MEASURED
+from ._mimic_items import CIRCULATION, DRUGS, FLUIDS, HIGHEST_FLOW
 from ._orders import salt_factor
 
 __all__ = ["fluid", "infusion", "pressures"]
@@ -178,7 +178,7 @@ def pressures(times: Any, *, mean: Any = None, systolic: Any = None, diastolic: 
         if raw is None:
             continue
         values = np.asarray(units.convert(np.array(raw, float, ndmin=1), unit, "mmHg"), float)
-        about = MEASURED[name]
+        about = CIRCULATION[name]
         bad = np.flatnonzero(np.isfinite(values) & ~((values >= about.low) & (values <= about.high)))
         if bad.size:
             raise ValueError(
