@@ -302,7 +302,7 @@ class Record:
         ----------
         begin, end : float or str, min
             Measurements that became known with ``begin < known <= end`` are kept, also those taken earlier; inputs
-            are clipped to the same span.
+            are clipped to the same span, but for rows charted late in it, which keep their own start.
 
         Returns
         -------
