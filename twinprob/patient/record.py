@@ -301,8 +301,7 @@ class Record:
         Parameters
         ----------
         begin, end : float or str, min
-            Measurements that became known with ``begin < known <= end`` are kept, also those taken earlier; inputs
-            are clipped to the same span, but for rows charted late in it, which keep their own start.
+            Measurements known with ``begin < known <= end`` are kept; inputs are clipped, but for rows charted late.
 
         Returns
         -------
