@@ -306,10 +306,10 @@ class Inputs:
         Returns
         -------
         inputs : Inputs
-            Clipped. An input that was given earlier and not in this span is still named: it is known to be zero.
+            Clipped, but for rows that were charted late in between: they keep their own start. An input that was given
+            earlier and not in this span is still named: it is known to be zero.
         """
-        known = self.until(end).courses
-        return Inputs({name: course.after(begin) for name, course in known.items()})
+        return Inputs({name: self[name].between(begin, end) for name in self.until(end).names})
 
     def after(self, time: float | str) -> Inputs:
         """Keep what happens from a time on; see `Course.after`.

@@ -299,8 +299,7 @@ class Record:
         Parameters
         ----------
         begin, end : float or str, min
-            Measurements that became known with ``begin < known <= end`` are kept, also those taken earlier; inputs
-            are clipped to the same span.
+            Measurements known with ``begin < known <= end`` are kept; inputs are clipped, but for rows charted late.
 
         Returns
         -------

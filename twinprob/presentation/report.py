@@ -42,7 +42,7 @@ td.number { text-align: right; }
 <h1>{{ title }}</h1>
 <p class="warning"><strong>Research software, not a medical device.</strong> Nothing on this page is medical advice.</p>
 <p>{{ about }}</p>
-<h2>How far to trust it: {{ diagnosis.verdict }}</h2>
+<h2>How far to trust it: {{ diagnosis.headline }}</h2>
 {{ grid(("what", "verdict", "evidence", "what to do"), findings) }}
 {% for title, image in pictures %}<h2>{{ title }}</h2>
 {{ image }}
