@@ -7,6 +7,7 @@ what lies behind the seal is tried too.
 import io
 import json
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ FIXTURES = {"twin": "fitted", "cohort": "cohort", "population": "population"}
 SCRIPT = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">"
 FORMULA = "=HYPERLINK(1)"
 Change = Callable[[h5py.File], None]
+Made = Iterator[tuple[str, str, bytes, str]]
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,10 @@ def whole(noun: str, version: int = 2) -> bytes:
     old = SAVED / f"{FIXTURES[noun]}.nc"
     if version == 1:
         return old.read_bytes()
-    new = Path(os.environ.get("TMPDIR", "/tmp")) / f"twinprob-{os.getpid()}-{noun}.nc"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore", UserWarning)
-        LOADERS[noun](old).save(new)
-    content = new.read_bytes()
-    new.unlink()
-    return content
+        LOADERS[noun](old).save(Path(folder) / "new.nc")
+        return (Path(folder) / "new.nc").read_bytes()
 
 
 def unsealed(content: bytes) -> bytes:
@@ -109,8 +108,6 @@ def corpus(folder: Path, canary: Path) -> list[Case]:
         cases.append(Case(name, noun, path, says))
     return [*cases, *places(folder)]
 
-
-Made = Iterator[tuple[str, str, bytes, str]]
 
 OLD_PATHS = (
     "twinprob.twin:os.system", "twinprob.twin:importlib.import_module", "os:system", "posix:system", "subprocess:Popen",
@@ -208,11 +205,9 @@ def values() -> Made:
 def structures(canary: Path) -> Made:
     """Yield files whose HDF5 structure leads elsewhere or declares more than it holds."""
     changes: dict[str, tuple[Change, str]] = {
-        "a huge array that is not there": (
-            lambda f: f.create_dataset("posterior/huge", (10**12,), "f8", chunks=(1024,)), "packed"),
+        "a huge array that is not there": (lambda f: f.create_dataset("huge", (10**12,), "f8", chunks=True), "packed"),
         "a huge array in one piece": (_unwritten, "declares"),
-        "a packed array": (
-            lambda f: f.create_dataset("posterior/zip", data=np.zeros(10**6), compression="gzip"), "packed"),
+        "a packed array": (lambda f: f.create_dataset("posterior/zip", data=np.zeros(10**6), chunks=True), "packed"),
         "values in another file": (
             lambda f: f.create_dataset("posterior/far", (8,), "u1", external=[("/etc/hosts", 0, 8)]), "another file"),
         "a virtual array": (_virtual, "packed, or lies in another file"),
@@ -221,8 +216,7 @@ def structures(canary: Path) -> Made:
             lambda f: f.__setitem__("posterior/out", h5py.ExternalLink(str(canary), "/x")), "is a link"),
         "a group inside itself": (lambda f: f.__setitem__("posterior/again", f["posterior"]), "the same object"),
         "groups without end": (lambda f: f.create_group("/".join("abcdefgh")), "deeper"),
-        "a compound": (
-            lambda f: f.create_dataset("posterior/mixed", data=np.zeros(2, "i4,f8")), "neither numbers nor text"),
+        "a compound": (lambda f: f.create_dataset("posterior/mix", data=np.zeros(2, "i4,f8")), "neither numbers nor"),
         "arrays of arrays": (_ragged, "neither numbers nor text"),
         "a type of its own": (lambda f: f.__setitem__("posterior/kind", np.dtype("f8")), "neither a group nor"),
         "an empty attribute": (_attribute("nothing", h5py.Empty("f8")), "is empty"),
@@ -301,7 +295,6 @@ def foreign() -> Made:
         "an HDF5 file": plain.getvalue(),
         "a netCDF file of the old kind": b"CDF\x01" + bytes(100),
         "nothing": b"",
-        "one byte": b"\x89",
         "zeros": bytes(100_000),
         "the beginning of HDF5": b"\x89HDF\r\n\x1a\n" + bytes(200),
         "a page": b"<html><script>alert(1)</script></html>",

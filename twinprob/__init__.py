@@ -73,6 +73,7 @@ from .modeling import (
 )
 from .patient import Inputs, Record, Series
 from .readers.tidy import read_tidy
+from .readers.wide import read_wide
 from .validation import Calibration, Evaluation, Scores, calibrate, evaluate, score
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ __all__ = [
     "profile",
     "quantity",
     "read_tidy",
+    "read_wide",
     "readers",
     "report",
     "risk",

@@ -31,8 +31,9 @@ from .inference.methods.laplace import Laplace
 from .inference.methods.nuts import NUTS
 from .inference.twin import Twin, load
 from .modeling.model import AbstractModel, nearest
+from .patient.inputs import Inputs
 from .patient.record import Record
-from .readers.tidy import read_tidy
+from .readers.tidy import read_inputs, read_tidy
 
 app = typer.Typer(
     name="twinprob",
@@ -119,6 +120,8 @@ def fit(
     out: Out = Path("out"),
     inputs: Annotated[Path | None, typer.Option(help="CSV of the inputs, where they are not in the record's.")] = None,
     until: Until = None,
+    patient: Annotated[str | None, typer.Option(help="Which one, where the table holds several.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Of dates without an offset, e.g. Europe/Berlin.")] = None,
     method: Annotated[str, typer.Option(help="laplace (falls back to nuts where it fails) or nuts.")] = "laplace",
     key: Key = 0,
 ) -> None:
@@ -126,13 +129,13 @@ def fit(
     if method not in _METHODS:
         raise ValueError(f"There is no method `{method}`; {nearest(method, _METHODS)}")
     _require_folder(out)
-    patient = _model(model)
+    chosen = _model(model)
     if not record.is_file():
         raise FileNotFoundError(f"There is no record at `{record}`.")
-    seen = read_tidy(record, inputs)
+    seen = read_tidy(record, inputs, patient=patient, timezone=timezone)
     seen = seen if until is None else seen.until(until)
     # Without a method, `fit` judges Laplace by its k-hat and falls back by itself.
-    twin = _fit(patient, seen, key=jax.random.key(key), method=None if method == "laplace" else NUTS())
+    twin = _fit(chosen, seen, key=jax.random.key(key), method=None if method == "laplace" else NUTS())
     screen = _screen()
     _print_twin(screen, twin)
     with _results(out) as folder:
@@ -146,6 +149,7 @@ def forecast(
     twin: Annotated[Path, typer.Argument(help="A file that `twinprob fit` wrote.")],
     hours: Annotated[float, typer.Option(help="How far ahead.")] = 4.0,
     inputs: Annotated[Path | None, typer.Option(help="CSV of the inputs to come; others run on as they are.")] = None,
+    origin: Annotated[str | None, typer.Option(help="The record's 0 min, where the inputs' times are dates.")] = None,
     event: Annotated[
         list[str] | None, typer.Option(help="A risk to state, e.g. 'glucose < 4 mmol/L'; may be repeated.")
     ] = None,
@@ -155,7 +159,7 @@ def forecast(
     """Forecast what will be measured, with intervals."""
     _require_folder(out)
     known = load(twin)
-    plan = None if inputs is None else _plan(inputs)
+    plan = None if inputs is None else _plan(inputs, known, origin)
     ahead = forecast_twin(known, hours=hours, inputs=plan, key=jax.random.key(key))
     screen, events = _screen(), tuple(event or ())
     _print_forecast(screen, ahead, events)
@@ -228,18 +232,10 @@ def _model(name: str) -> AbstractModel:
     return known[name.lower()]()
 
 
-def _plan(path: Path):
-    import pandas as pd
-
-    from .patient.inputs import Inputs
-
+def _plan(path: Path, twin: Twin, origin: str | None) -> Inputs:
     if not path.is_file():
         raise FileNotFoundError(f"There are no inputs at `{path}`.")
-    rows = pd.read_csv(path)
-    plan = Inputs()
-    for row in rows.itertuples():
-        plan = plan | Inputs.infusions(row.variable, row.start, row.end, row.rate, row.unit)
-    return plan
+    return read_inputs(path, weight=twin.record.weight, origin=origin)
 
 
 def _fit(model: AbstractModel, record: Record, *, key, method=None) -> Twin:
@@ -279,6 +275,9 @@ def _print_twin(screen: Console, twin: Twin) -> None:
         now = " (now)" if row.time == row.time else ""
         table.add_row(f"{row.parameter}{now}", *(number(x) for x in (row.median, row.lower, row.upper)), row.unit)
     screen.print(table)
+    for sentence in (twin.record.ledger.said(), *twin.record.notes):
+        if sentence:
+            screen.print(sentence, markup=False, highlight=False)
     screen.print("Diagnosis. " + str(diagnose(twin)), markup=False, highlight=False)
 
 

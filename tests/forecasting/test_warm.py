@@ -10,7 +10,7 @@ from tests.validation.service import Clearance, compiling, drug
 from twinprob.dynamics import programs
 from twinprob.dynamics.programs import held
 
-FEW = tp.Laplace(starts=2, draws=50, proposals=250, rounds=2, nodes=8)
+FEW = tp.Laplace(starts=8, draws=50, proposals=250, rounds=2, nodes=8)
 ROLLING = tp.Filter(particles=256)
 # (number, hours, hours between measurements): the weights differ too.
 PATIENTS = ((1, 20.0, 1.0), (2, 36.0, 2.0), (3, 50.0, 1.5))

@@ -6,10 +6,12 @@ import numpyro.distributions as dist
 import pytest
 from scipy.stats import norm
 
+from tests.cases import Washout
 from tests.tank import DECAY, NOISE, OWN, WALK, Tank, beliefs, kalman, predictive, stay
 from twinprob.forecasting.forecast import forecast
 from twinprob.inference.fit import fit
 from twinprob.inference.methods.filter import Filter
+from twinprob.inference.methods.laplace import Laplace
 from twinprob.inference.twin import load
 from twinprob.inference.update import update
 from twinprob.modeling.observation import Gaussian, Observation
@@ -167,6 +169,69 @@ def test_memory_does_not_grow_with_the_stay(updated):
     assert [one_hour_on.group(n).nbytes for n in bounded] == [twin.group(n).nbytes for n in bounded]
 
 
+# ---- what streams bring --------------------------------------------------------------------------------------------
+
+
+def brought(twin):
+    return twin.provenance["updates"][-1]["brought"]
+
+
+def test_a_value_sent_again_moves_nothing_and_is_counted(begun):
+    values = stay(HOURS)[1]
+    twin = update(begun, values_at((240.0, values[4])), key=jax.random.key(0))
+    assert np.array_equal(beliefs(twin), beliefs(begun))
+    assert brought(twin) == {"repeated": 1}
+    assert twin.record.ledger.select(fate="merged").count == 1
+
+
+def test_a_value_sent_again_with_a_new_one_says_what_the_new_one_says(begun):
+    values = stay(HOURS)[1]
+    both, one = (values_at(*pairs) for pairs in (((240.0, values[4]), (300.0, values[5])), ((300.0, values[5]),)))
+    twins = [update(begun, new, key=jax.random.key(0)) for new in (both, one)]
+    assert np.array_equal(*(beliefs(twin) for twin in twins))
+    assert brought(twins[0]) == {"values": 1, "repeated": 1}
+
+
+def test_a_corrected_value_says_what_it_would_have_said_at_first(begun, updated):
+    values = stay(HOURS)[1]
+    wrong = update(begun, values_at((300.0, values[5] + 1.0)), key=jax.random.key(3))
+    fixed = values_at((300.0, values[5]), (360.0, values[6]))
+    twin = update(wrong, fixed, key=jax.random.key(4))
+    mean, sd = kalman(values)[6]
+    assert np.max(np.abs(beliefs(twin).mean(0) - mean) / sd) < 5 * monte_carlo_error(twin, begun)
+    assert brought(twin) == {"values": 1, "corrected": 1}
+    assert "1 of level corrected" in twin.provenance["notes"][0]
+
+
+def test_an_input_charted_late_is_felt_from_its_own_start(begun):
+    record, values = stay(HOURS)
+    known = update(begun, record.between(240, 300), key=jax.random.key(3))
+    late = Inputs.infusions("drive", 270.0, 360.0, 0.1, "1/min", order="extra", known=350.0, own=OWN)
+    twin = update(known, Record({}, record.inputs.between(300, 360) | late, {}, 300.0, 360.0), key=jax.random.key(6))
+    # What the late drive added before the last value is the same as a value lower by it, and it fades from there.
+    added, fade = 0.1 * (1 - np.exp(-30 * DECAY)) / DECAY, np.exp(-60 * DECAY)
+    lower = np.where(np.arange(len(values)) == 5, values - added, values)
+    mean, variance = predictive(kalman(lower), lower, 6)
+    expected = mean + added * fade + 0.1 * (1 - fade) / DECAY
+    assert abs(beliefs(twin)[:, 3].mean() - expected) / np.sqrt(variance) < 5 * monte_carlo_error(twin, begun)
+    assert brought(twin)["late input rows"] == 1
+    assert twin.provenance["updates"][-1]["late"]
+
+
+def test_a_weight_that_changed_holds_from_now_on_and_is_said():
+    record = Record.build(
+        {"amount": ([60.0, 120.0], [8.0, 7.0], "1")}, None, {"weight": (80, "kg")}, own=("amount",), start=0.0
+    )
+    begun = fit(Washout(), record, key=jax.random.key(0), method=Laplace(draws=200, proposals=800))
+    heavier = Record.build(
+        {"amount": ([180.0], [6.0], "1")}, None, {"weight": (84, "kg")}, own=("amount",), start=120.0
+    )
+    twin = update(begun, heavier, key=jax.random.key(1))
+    assert (twin.model.weight, begun.model.weight) == (84.0, 80.0)
+    assert brought(twin) == {"values": 1, "covariates": 1}
+    assert twin.provenance["notes"][0] == "weight is 84 kg from 2.00 h on (80 kg before)."
+
+
 # ---- when it does not trust itself ---------------------------------------------------------------------------------
 
 
@@ -196,13 +261,10 @@ KNOWN = glucose(
 
 REFUSED = {
     "reach back to 10 min, before the twin's origin at 30 min": glucose([10], [7.0]),
-    "`glucose` at 120 min repeats a measurement": glucose([120, 150], [9.0, 9.5]),
     "`glucose` at 60 min contradicts a measurement": glucose([60], [9.9]),
-    "Covariate `weight` of the new data differs": glucose([150], [9.0], covariates={"weight": (70, "kg")}),
+    "Covariate `weight` of the new data differs": glucose([150], [9.0], covariates={"weight": (50, "kg")}),
     "hold nothing new": Record({}, Inputs(), {}, 120.0, 120.0),
-    "Input `insulin` of the new data contradicts": glucose(
-        [150], [9.0], inputs=Inputs.infusions("insulin", 130, 200, 2.0, "U/h")
-    ),
+    "Input `insulin` of the new data contradicts": glucose([150], [9.0], inputs=Inputs.constant(insulin=(2.0, "U/h"))),
 }
 
 
@@ -217,9 +279,9 @@ def test_new_data_that_are_no_record_are_refused_with_the_remedy(begun):
         update(begun, {"glucose": ([250.0], [7.0], "mmol/L")}, key=jax.random.key(0))
 
 
-def test_update_itself_refuses_what_the_twin_has_seen(begun):
-    with pytest.raises(ValueError, match="`level` at 240 min"):
-        update(begun, stay(HOURS)[0].between(180, 300), key=jax.random.key(0))
+def joined_of(record, new_data):
+    joined = join(record, new_data)
+    return joined.record, joined.since
 
 
 def test_a_unit_of_another_dimension_is_refused():
@@ -242,14 +304,14 @@ def test_an_input_in_a_unit_of_another_dimension_is_refused():
 
 
 def test_a_convertible_unit_is_converted():
-    joined, since = join(KNOWN, glucose([150], [180.0], "mg/dL", start=120.0))
+    joined, since = joined_of(KNOWN, glucose([150], [180.0], "mg/dL", start=120.0))
     assert joined.observations["glucose"].unit == "mmol/L"
     assert joined.observations["glucose"].values[-1] == pytest.approx(180 / 18.016)
     assert 149 < since < 150
 
 
 def test_the_same_weight_in_another_unit_is_the_same_patient():
-    joined, _ = join(KNOWN, glucose([150], [9.0], covariates={"weight": (80000, "g")}, start=120.0))
+    joined, _ = joined_of(KNOWN, glucose([150], [9.0], covariates={"weight": (80000, "g")}, start=120.0))
     assert joined.covariates["weight"].value == 80
 
 
@@ -274,21 +336,21 @@ def test_pieces_of_a_record_join_to_the_record(hours):
     whole = busy_record()
     joined = whole.until(60.0 * hours[0])
     for begin, end in itertools.pairwise(hours):
-        joined, since = join(joined, whole.between(60.0 * begin, 60.0 * end))
+        joined, since = joined_of(joined, whole.between(60.0 * begin, 60.0 * end))
         assert since >= 60.0 * begin
     assert joined == whole.until(60.0 * hours[-1])
 
 
 def test_an_infusion_that_ended_at_the_border_does_not_run_on():
     whole = busy_record()
-    joined, _ = join(whole.until(480), whole.between(480, 490))
+    joined, _ = joined_of(whole.until(480), whole.between(480, 490))
     assert joined.inputs["insulin"].at(485) == 0
 
 
 def test_a_piece_cut_out_of_a_piece_still_knows_what_had_ended():
     whole = busy_record()
     piece = whole.between(480, 495).between(480, 490)
-    joined, _ = join(whole.until(480), piece)
+    joined, _ = joined_of(whole.until(480), piece)
     assert joined == whole.until(490)
 
 
@@ -297,18 +359,18 @@ def test_an_infusion_charted_late_as_never_given_is_taken_back():
         {"glucose": ([60, 120], [8.0, 9.0], "mmol/L")}, Inputs.infusions("insulin", 100, np.inf, 2.0, "U/h"), start=0.0
     )
     never = Record({}, Inputs.infusions("insulin", 0, 10, 1.0, "U/h").between(90, 120), {}, 90.0, 120.0)
-    joined, since = join(started, never)
+    joined, since = joined_of(started, never)
     assert (since, "insulin" in joined.inputs and joined.inputs["insulin"].at(110) > 0) == (100, False)
 
 
 def test_an_input_that_new_data_do_not_name_runs_on():
-    joined, _ = join(busy_record().until(420), glucose([450], [8.0], start=420.0))
+    joined, _ = joined_of(busy_record().until(420), glucose([450], [8.0], start=420.0))
     assert joined.inputs["insulin"].at(440) == 3.0
 
 
 def test_a_rate_charted_late_is_replayed_from_its_change():
     correction = Record({}, Inputs.infusions("insulin", [400], [420], [5.0], "U/h"), {}, 400.0, 420.0)
-    joined, since = join(busy_record().until(450), correction)
+    joined, since = joined_of(busy_record().until(450), correction)
     assert since == 400
     assert [joined.inputs["insulin"].at(t) for t in (390, 410, 430)] == [3.0, 5.0, 3.0]
 

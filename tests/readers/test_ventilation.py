@@ -61,7 +61,7 @@ def test_the_fourth_layout_is_read(tmp_path):
 def test_a_setting_holds_from_before_its_row_to_the_next_row(tmp_path):
     chart = [(506, "10:00", 8), (506, "14:00", 12), (543, "10:00", 22)]
     peep = read(tmp_path, chart, lead="30 min").inputs["peep"]
-    np.testing.assert_array_equal(peep.at([89.0, 91.0, 329.0, 331.0]), [0.0, 8.0, 8.0, 12.0])
+    np.testing.assert_array_equal(peep.at([89.0, 91.0, 329.0, 331.0]), [np.nan, 8.0, 8.0, 12.0])
 
 
 def test_a_setting_does_not_reach_back_to_the_row_before(tmp_path):
@@ -89,7 +89,7 @@ def test_until_hides_every_later_row(tmp_path):
         ((224696, "11:00", 25, 1), "plateau_pressure: charted as an error"),
         ((224695, "11:00", 2222221.7), "peak_pressure: implausible"),
         ((220277, "11:00", 0.97), "pulse_saturation: implausible"),
-        ((223835, "11:00", 4), "inspired_oxygen: implausible"),
+        ((223835, "11:00", 4), "inspired_oxygen: implausible, like an oxygen flow in L/min"),
         ((224696, "11:00", ""), "plateau_pressure: not a number"),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_blood_gas_counts_once_on_the_clock_of_the_chart(tmp_path):
     labs = [(50821, "11:00", "", 88), (50821, "13:00", "", 92)]
     record = read(tmp_path, [*META, (220224, "12:00", 88)], labs)
     series = record.observations["arterial_oxygen"]
-    np.testing.assert_array_equal([series.times, series.values], [[240.0, 300.0], [88.0, 92.0]])
+    np.testing.assert_array_equal([series.times, series.values], [[240.0, 360.0], [88.0, 92.0]])
     assert record.skipped["arterial_oxygen: laboratory value charted again"] == 1
 
 
@@ -115,7 +115,7 @@ def test_venous_blood_is_no_arterial_gas(tmp_path):
     ]
     record = read(tmp_path, META, labs)
     assert record.observations["arterial_oxygen"].values.tolist() == [92.0]
-    assert record.skipped["arterial_oxygen: not arterial blood"] == 1
+    assert record.skipped["arterial_oxygen: not arterial blood (venous)"] == 1
 
 
 def test_different_values_at_one_time_are_averaged_and_counted(tmp_path):

@@ -276,6 +276,47 @@ ALTERED = {
 }
 
 
+def late_laboratory(values=(10.0, 11.0, 9.5, 10.5, 10.0), shown=(0, 90, 125, 190, 260)):
+    """The record with each value known some time after it was taken."""
+    series = a_record(values).observations["glucose"]
+    return a_record().with_observations({"glucose": (series.times, values, "mmol/L", None, shown)})
+
+
+@pytest.fixture(scope="module")
+def laboratory():
+    return run({"a": late_laboratory()})
+
+
+def test_origins_are_the_times_at_which_something_became_known(laboratory):
+    pairs = of(laboratory, "twin").pairs
+    # Nothing is taken after 260 min; from 190 min only the value of 240 min is left.
+    expected = [(0, 60), (0, 120), (90, 120), (90, 180), (90, 240), (125, 180), (125, 240), (190, 240)]
+    assert list(pairs[["origin", "time"]].itertuples(index=False, name=None)) == expected
+
+
+def test_a_value_taken_and_not_yet_known_is_no_last_value(laboratory):
+    pairs = of(laboratory, "persistence").pairs.set_index(["origin", "time"])["last"]
+    assert pairs[0, 120] == 10.0
+    assert pairs[125, 180] == 9.5
+
+
+@pytest.mark.parametrize("rolling", [None, Filter(particles=500)])
+def test_shuffling_what_was_known_later_changes_no_forecast(rolling, laboratory):
+    plain = laboratory if rolling is None else run({"a": late_laboratory()}, rolling=rolling)
+    shuffled = run({"a": late_laboratory((10.0, 11.0, 10.5, 10.0, 9.5))}, rolling=rolling)
+    # At 90 min the value of 120 min and later ones are unknown; they differ from then on.
+    assert same_members(of(plain, "twin"), of(shuffled, "twin"), 90) == [True] * 5
+    assert same_members(of(plain, "persistence"), of(shuffled, "persistence"), 90) == [True] * 5
+
+
+def test_treatment_charted_late_was_given_all_the_same():
+    from twinprob.validation.evaluate import given
+
+    drug = Inputs.infusions("drug", 90.0, 150.0, 0.02, "mmol/L/min", known=400.0, own=("drug",))
+    record = Record.build({"glucose": ((0, 60), (10.0, 11.0), "mmol/L")}, drug, own=("drug",))
+    assert given(Level(), record, 120.0)["drug"].at(100.0) == 0.02
+
+
 def same_members(plain: Scores, changed: Scores, last: float) -> list[bool]:
     """Whether each forecast of a pair with an origin until `last` is the same, bit for bit."""
     found = []

@@ -16,7 +16,7 @@ import jax
 import twinprob as tp
 from twinprob.readers import mimic
 
-stay = mimic.read(sys.argv[1], int(sys.argv[2]))
+stay = mimic.read(sys.argv[1], int(sys.argv[2]), only="glucose")
 known = stay.until("24 h")
 twin = tp.fit(tp.models.metabolic.ICING(), known, key=jax.random.key(0))
 print(tp.diagnose(twin))

@@ -56,7 +56,7 @@ def real_stays(count: int) -> list[Record]:
     listed = mimic.stays(tables)
     found = []
     for stay in listed[(listed["insulin"] > 0) & (listed["glucose"] >= 24)]["stay"]:
-        record = mimic.read(tables, int(stay))
+        record = mimic.read(tables, int(stay), only="glucose")
         if "glucose" in record.observations and np.sum(record.observations["glucose"].times <= LAST) >= 20:
             found.append(record)
         if len(found) == count:

@@ -24,7 +24,7 @@ CONFOUNDED = (
 
 def real_stay(hours: float = 48.0) -> tp.Record:
     """Return the first hours of the stay."""
-    return mimic.read(shared_data("mimic-iii-demo"), STAY).until(60.0 * hours)
+    return mimic.read(shared_data("mimic-iii-demo"), STAY, only="glucose").until(60.0 * hours)
 
 
 def freed() -> ICING:

@@ -18,6 +18,10 @@ from tests.validation import Result
 from twinprob import cli
 from twinprob.presentation import export, report
 
+TITLE = "Hostile and broken files through load, load_cohort, load_population, the command and the report"
+BAR = (
+    "0 run, 0 tracebacks of a lower library, each refused by name; report and CSV inert in a browser and a spreadsheet"
+)
 FORMULAS = (FORMULA, "+1+1", "-1+1", "@SUM(A1)", "\t=1+1")
 OURS = {
     "html",

@@ -13,6 +13,8 @@ import twinprob as tp
 from tests.hostile import SAVED
 from tests.validation import Result
 
+TITLE = "Every file that version 0.1 saved: fitted, updated, cohort, population"
+BAR = "loads, forecasts bit-identically; also after saving anew"
 KEY = 11
 HOURS = 4
 

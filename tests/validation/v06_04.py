@@ -18,6 +18,8 @@ from tests.hostile import SAVED, flipped
 from tests.validation import Result
 from twinprob import storage
 
+TITLE = "kill −9 during save, disk full, 200 files with 1–8 flipped bytes, edited fields"
+BAR = "always one whole file, old or new; process alive, twin usable; every changed file refused by what does not fit"
 KILLS = {"one writer": 80, "two writers": 80, "one writer of twins": 20, "two writers of twins": 20}
 FLIPS = 200
 SEED = 20

@@ -5,7 +5,8 @@ Structural questions need the model alone; practical ones need the record as wel
 
 from .compare import Comparison, compare, log_evidence
 from .determination import Determination, Grades
-from .diagnose import Diagnosis, Finding, diagnose
+from .diagnose import Diagnosis, diagnose
+from .finding import Finding
 from .identify import Identification, determined, identify
 from .information import Information, information
 from .profiles import Profile, Profiles, profile

@@ -1,6 +1,5 @@
 """Say in words how far a twin can be trusted, and what to do about it."""
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -11,26 +10,15 @@ from ..display import paragraph, section, table
 from ..inference.twin import Twin
 from ..patient.require import require_kinds
 from .determination import NOT_DETERMINED, beliefs, listed, parameters_of
+from .finding import CARE, GOOD, ORDER, REFUSE, Finding
+from .misfit import drift, held, misfit, since_the_last_fit
 
-GOOD, CARE, REFUSE = "trustworthy", "use with care", "do not use"
-_ORDER = (GOOD, CARE, REFUSE)
 _MOST_FAILED = 0.005
 # The other limits are settings, not published.
 _MOST_REJECTED = 0.02
-_FEWEST_RESIDUALS = 8
 _FAR = 3.0  # prior standard deviations
 _NEAR_ZERO = 0.2  # of the prior's median
-_RARE = 0.01
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check: what was looked at, the verdict, the evidence in numbers, and one action where it is not good."""
-
-    subject: str
-    verdict: str
-    evidence: str
-    action: str = ""
+_OLD, _LATE = 360.0, 3.0  # min, and usual spacings, after which a last measurement is called old
 
 
 @dataclass(frozen=True)
@@ -40,18 +28,33 @@ class Diagnosis:
     Attributes
     ----------
     findings : tuple of Finding, worst first
+    holds_for : tuple of str
+        The measured outputs that a good verdict speaks of, as they were treated so far.
+    open : tuple of str
+        What the data leave to the prior: responses to inputs that never changed, and parameters.
     """
 
     findings: tuple[Finding, ...]
+    holds_for: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
         """One of "trustworthy", "use with care", "do not use"."""
-        return max((f.verdict for f in self.findings), key=_ORDER.index)
+        return max((f.verdict for f in self.findings), key=ORDER.index)
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one sentence that names what it holds for, and what it does not."""
+        if self.verdict != GOOD:
+            worst = [finding.subject for finding in self.findings if finding.verdict == self.verdict]
+            return f"{self.verdict}. First look at: {', '.join(worst[:3])}."
+        scope = f"{GOOD} for {listed(self.holds_for)}, treated as so far" if self.holds_for else f"{GOOD} as its prior"
+        return f"{scope}; not determined: {listed(self.open)}." if self.open else f"{scope}."
 
     def __str__(self) -> str:
-        """Write verdict and findings as lines of text."""
-        lines = [f"Verdict: {self.verdict}."]
+        """Write headline and findings as lines of text."""
+        lines = [f"Verdict: {self.headline}"]
         for f in self.findings:
             lines.append(f"  {f.subject}: {f.verdict}. {f.evidence}" + (f" {f.action}" if f.action else ""))
         return "\n".join(lines)
@@ -60,7 +63,9 @@ class Diagnosis:
         rows = [(f.subject, f.verdict, f.evidence, f.action) for f in self.findings]
         header = ("what", "verdict", "evidence", "what to do")
         return section(
-            f"Diagnosis: {self.verdict}", table("", header, rows), paragraph("Research software, not a medical device.")
+            f"Diagnosis: {self.headline}",
+            table("", header, rows),
+            paragraph("Research software, not a medical device."),
         )
 
 
@@ -86,11 +91,51 @@ def diagnose(twin: Twin) -> Diagnosis:
         *_conflicts(twin),
         _undetermined(twin),
         *_sizes(twin),
-        *_misfit(twin),
-        *_drift(twin),
+        *misfit(twin),
+        *drift(twin),
+        *held(twin),
+        *_present(twin),
     ]
     findings += [Finding("method", GOOD, note) for note in provenance["notes"]]
-    return Diagnosis(tuple(sorted(findings, key=lambda f: -_ORDER.index(f.verdict))))
+    order = tuple(sorted(findings, key=lambda f: -ORDER.index(f.verdict)))
+    outputs = twin.model.quantities(twin.model.Output)
+    seen = tuple(name for name in outputs if name in twin.record.observations)
+    return Diagnosis(order, seen, (*_untried(twin), *_loose(twin)))
+
+
+def _untried(twin: Twin) -> list[str]:
+    """Name the responses that no measurement speaks of: inputs that never changed while something was measured."""
+    names, model = [], twin.model
+    last = max((float(s.times[-1]) for s in twin.record.observations.values()), default=-math.inf)
+    for name, declared in model.quantities(model.Input).items():
+        if declared.measured:
+            continue
+        times = twin.record.inputs[name].steps()[0] if name in twin.record.inputs else np.zeros(0)
+        if not np.any((times >= twin.record.start) & (times < last)):
+            names.append(f"the response to {name}, which never changed")
+    return names
+
+
+def _loose(twin: Twin) -> list[str]:
+    return [name for name, row in parameters_of(twin).items() if row.verdict == NOT_DETERMINED]
+
+
+def _present(twin: Twin) -> list[Finding]:
+    """Say how old the last measurement is, and mind where it is much older than they used to become."""
+    found = []
+    for name in twin.model.quantities(twin.model.Output):
+        if name not in twin.record.observations:
+            continue
+        times = twin.record.observations[name].times
+        age = twin.now - float(times[-1])
+        usual = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+        evidence = f"The last {name} was measured {age / 60:.1f} h before the twin's present at {twin.now / 60:.1f} h."
+        if age > max(_OLD, _LATE * usual):
+            action = "Measure, or cut the record where it was last known: `record.until(time)`."
+            found.append(Finding(f"last measurement: {name}", CARE, evidence, action))
+        else:
+            found.append(Finding(f"last measurement: {name}", GOOD, evidence))
+    return found
 
 
 def _convergence(twin: Twin) -> Finding:
@@ -139,7 +184,7 @@ def _weights(twin: Twin) -> Finding:
 
 def _particles(twin: Twin) -> Finding:
     """Judge an updated twin by its particles: the k-hat in its provenance is that of the fit it began with."""
-    recent = _since_the_last_fit(twin)
+    recent = since_the_last_fit(twin)
     share, ess = min(entry["share"] for entry in recent), twin.provenance["importance_ess"]
     evidence = (
         f"Updates since the last fit: {len(recent)}. {ess:.0f} of {twin.provenance['tried']} particles matter now, and "
@@ -148,12 +193,6 @@ def _particles(twin: Twin) -> Finding:
     if ess < 200:
         return Finding("particles", CARE, evidence, "Check the tails: fit the whole record.")
     return Finding("particles", GOOD, evidence)
-
-
-def _since_the_last_fit(twin: Twin) -> list[dict]:
-    """Return the log of the updates after the last fit of the whole record, as far as it is kept."""
-    updates = twin.provenance["updates"]
-    return list(itertools.takewhile(lambda entry: entry["refit"] is None, reversed(updates)))
 
 
 _JUDGES = {"NUTS": _convergence, "Filter": _particles}
@@ -229,7 +268,7 @@ def _conflicts(twin: Twin) -> list[Finding]:
 def _undetermined(twin: Twin) -> Finding:
     """Name the parameters whose posterior is their prior: no fault of the twin, but nothing to read anything from."""
     rows = parameters_of(twin)
-    loose = [name for name, row in rows.items() if row.verdict == NOT_DETERMINED]
+    loose = _loose(twin)
     if not loose:
         return Finding("what the data determine", GOOD, f"The data say something about each of {len(rows)} unknowns.")
     evidence = f"Not determined by these data: {listed(loose)}."
@@ -267,82 +306,3 @@ def _scale_free(values: xr.DataArray) -> np.ndarray:
     """Return draws, shape (draw, knot), as logarithms where all are positive; what does not vary has one knot."""
     flat = values.values.reshape(values.shape[0] * values.shape[1], -1)
     return np.log(flat) if np.all(flat > 0) else flat
-
-
-def _misfit(twin: Twin) -> list[Finding]:
-    """Compare measurements with their posterior replicates: too many outside means noise or model is wrong."""
-    if twin.provenance["method"] == "Filter":
-        return [_surprises(twin)]
-    if "posterior_predictive" not in twin.tree.children:
-        return [Finding("fit", GOOD, "No measurement yet: the twin is its prior.")]
-    findings = []
-    limits = twin.group("constant_data")
-    for name, replicates in twin.group("posterior_predictive").items():
-        name = str(name)
-        exact = limits[f"{name}_limit"].values == 0
-        observed = twin.group("observed_data")[name].values[exact]
-        drawn = replicates.values.reshape(-1, replicates.shape[-1])[:, exact]
-        if observed.size < 5:
-            continue
-        low, high = np.nanquantile(drawn, [0.005, 0.995], axis=0)
-        outside = int(np.sum((observed < low) | (observed > high)))
-        evidence = f"{outside} of {observed.size} measurements lie outside their own 99 % replicated interval."
-        findings.append(_outside(f"fit: {name}", outside, observed.size, evidence))
-    return findings
-
-
-def _outside(subject: str, outside: int, count: int, evidence: str) -> Finding:
-    """Judge how many of `count` measurements lie outside an interval that holds 99 %."""
-    if _at_least(outside, count, 0.01) < 0.05:
-        action = "Allow for outliers with `StudentT` or `Contaminated` noise, or look for missing inputs."
-        return Finding(subject, CARE, evidence, action)
-    return Finding(subject, GOOD, evidence)
-
-
-def _surprises(twin: Twin) -> Finding:
-    """Judge an updated twin by what it predicted of each measurement before it heard it: it keeps no replicates."""
-    recent = _since_the_last_fit(twin)
-    outside, heard = sum(entry["tail"] < 0.01 for entry in recent), sum(entry["heard"] for entry in recent)
-    evidence = (
-        f"Measurements heard by updates since the last fit: {heard}. Updates in which one lay outside the 99 % "
-        f"interval predicted for it: {outside}."
-    )
-    return _outside("fit", outside, heard, evidence)
-
-
-def _drift(twin: Twin) -> list[Finding]:
-    """Look for residuals that follow each other: something held constant moved, or an input is missing."""
-    if "posterior_predictive" not in twin.tree.children:
-        return []
-    limits, findings = twin.group("constant_data"), []
-    for name, replicates in twin.group("posterior_predictive").items():
-        exact = limits[f"{name}_limit"].values == 0
-        drawn = replicates.values.reshape(-1, replicates.shape[-1])[:, exact]
-        if drawn.shape[1] < _FEWEST_RESIDUALS:
-            continue
-        center, spread = np.nanmedian(drawn, axis=0), np.nanstd(drawn, axis=0)
-        observed, replicated = (
-            _follow((x - center) / spread) for x in (twin.group("observed_data")[name].values[exact], drawn)
-        )
-        share = float(np.mean(replicated >= observed))
-        evidence = (
-            f"Residuals of {name} follow each other with correlation {observed:+.2f}; {share:.1%} of {len(drawn)} "
-            "replicates follow as much."
-        )
-        if share < _RARE:
-            action = "Something held constant moves: `model.vary(name=RandomWalk(...))`; or an input is missing."
-            findings.append(Finding(f"drift: {name}", CARE if observed < 0.5 else REFUSE, evidence, action))
-        else:
-            findings.append(Finding(f"drift: {name}", GOOD, evidence))
-    return findings
-
-
-def _follow(residuals: np.ndarray) -> np.ndarray:
-    """Return the correlation of neighbors along the last axis."""
-    away = residuals - np.nanmean(residuals, axis=-1, keepdims=True)
-    return np.nansum(away[..., 1:] * away[..., :-1], axis=-1) / np.nansum(away**2, axis=-1)
-
-
-def _at_least(count: int, trials: int, chance: float) -> float:
-    """Return the probability of `count` or more hits in independent trials."""
-    return 1.0 - sum(math.comb(trials, k) * chance**k * (1 - chance) ** (trials - k) for k in range(count))

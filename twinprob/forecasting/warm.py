@@ -43,7 +43,7 @@ def warm(
 
     Numbers are no part of a program: other values, weights, priors and numbers of measurements of the same size need
     none of their own. Lengths are rounded up to few sizes, each about twice the one before (16, 64, 128, 256 knots or
-    measurements; 32, 128, 256, 512 segments), so one length stands for all of its size.
+    measurements; 48, 192, 384, 768 segments), so one length stands for all of its size.
 
     Parameters
     ----------

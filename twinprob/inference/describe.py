@@ -51,7 +51,7 @@ def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, k
         "tried": sampled.tried,
         "rejected": sampled.rejected,
         "population": population,
-        "notes": [*notes, *record.notes, *sampled.notes],
+        "notes": [*notes, *record.notes, *([record.ledger.said()] if record.ledger.lost else []), *sampled.notes],
         **figures,
     }
     attrs = {"title": f"twinprob: {type(model).__name__}", "inference_library": "twinprob", "provenance": provenance}

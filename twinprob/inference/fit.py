@@ -19,6 +19,7 @@ from .methods.nuts import NUTS
 from .methods.sampled import AbstractMethod, Sampler
 from .simulable import simulable
 from .twin import Twin
+from .vanishing import require_draws_of_something, require_something
 
 
 @runtime_checkable
@@ -75,19 +76,24 @@ def fit(
         was charted that the model needs; the model has no unknown parameter, or the population was learned for another
         model.
     RuntimeError
-        If the model can be solved at no starting point.
+        If the model can be solved at no starting point, or predicts 0 where something was measured with relative noise.
     """
     require_key(key)
     require_kinds(method=(method, Sampler, None))
     density, record, observations = posed(model, record, population, observations, integrator)
     sample_key, _ = jax.random.split(key)
     notes: tuple[str, ...] = ()
-    sampled = (Laplace() if method is None else method).sample(density, key=sample_key, progress=progress)
+    try:
+        sampled = (Laplace() if method is None else method).sample(density, key=sample_key, progress=progress)
+    except (RuntimeError, ValueError):
+        require_something(density, {name: record.observations[name].times for name in density.data})
+        raise
     if method is None and not sampled.khat < 0.7:
         notes = (f"Laplace's k-hat was {sampled.khat:.2f}, so the posterior was sampled with NUTS instead.",)
         sampled = NUTS().sample(density, key=sample_key, progress=progress)
     learned = "" if population is None else repr(population)
     twin = twin_of(density, record, observations, sampled, key=key, population=learned, notes=notes)
+    require_draws_of_something(twin)
     return dataclasses.replace(twin, method=method)
 
 

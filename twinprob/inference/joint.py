@@ -24,7 +24,7 @@ from .data import Data, data_of, panels_of, to_length
 
 _IMPOSSIBLE = 1e30
 _SHOWN = 256
-_SEGMENTS, _KNOTS = 128, 64  # times `scale`: how many segments, and how many knots and measurements of each kind
+_SEGMENTS, _KNOTS = 192, 64  # times `scale`: how many segments, and how many knots and measurements of each kind
 _LARGEST = 150.0  # exp(150)^4 is still finite
 
 

@@ -1,5 +1,6 @@
 """A look at a file's structure before anything of it is read: sizes, kinds, names, and ways out of the file."""
 
+import re
 from typing import Any, BinaryIO
 
 import h5py
@@ -9,6 +10,7 @@ from .classes import Misfit, shown
 from .encoding import require_name
 
 _DEPTH = 4
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 _BARE = b"This is a netCDF dimension but not a netCDF variable"
 # Written by netCDF itself: references among dimensions, which no one reads as values.
 _REFERENCES = ("DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Coordinates", "_Netcdf4Dimid", "_NCProperties", "CLASS")
@@ -110,7 +112,7 @@ class _Survey:
 def require_plain(text: str | bytes, where: str) -> None:
     """Refuse control characters, which a screen or a page would obey."""
     words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    if any((ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160 for c in words):
+    if _CONTROL.search(words):
         raise Misfit(f"the text of {shown(where)} holds control characters")
 
 

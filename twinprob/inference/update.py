@@ -14,9 +14,10 @@ from ..dynamics.segments import knots
 from ..labels import Labelled, dataset, tree
 from ..patient.record import Record, require_record
 from ..patient.require import require_key, require_kinds
-from ..patient.stay import join
+from ..patient.stay import Joined, join
 from ..patient.units import convert
 from .fit import fit
+from .joint import with_covariates
 from .methods.cloud import Cloud, cloud_of, follow, observed_outputs, rows_of
 from .methods.filter import Filter, Heard, columns, draw
 from .methods.sampled import generator
@@ -48,21 +49,25 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
     Twin
         Its record is the old one with the new data, its draws are those of now: of a varying parameter only the
         present value is kept; of the outputs, group `filtered` keeps quantiles at each update. `provenance["updates"]`
-        lists time, method, effective share of the particles, and why the whole record was fitted again, by the method
-        the twin was fitted with, where it was: too few particles mattered, the measurement was far outside what was
-        predicted, or it came later than the filter remembers.
+        lists time, method, effective share of the particles, what the new data were (`brought`: how many values, late
+        values, repeats, corrections, input rows, late input rows, ended orders and changed covariates), and why the
+        whole record was fitted again, by the method the twin was fitted with, where it was: too few particles mattered,
+        the measurement was far outside what was predicted, or it came later than the filter remembers.
 
     Raises
     ------
     TypeError
         If `new_data` is no `Record`, or another argument of another kind.
     ValueError
-        If there is nothing new, a measurement is older than the twin's origin or already in the twin (with the same
-        or another value), a unit cannot be converted, or a covariate differs from the twin's.
+        If there is nothing new, a measurement is older than the twin's origin or contradicts one that was known no
+        earlier, a unit cannot be converted, a covariate or the person differs from the twin's, or it cannot be told
+        which order an input's new rows replace.
 
     Notes
     -----
-    A measurement that comes late, or out of order, is replayed from the last remembered cloud before it.
+    A measurement that comes late, or out of order, is replayed from the last remembered cloud before it, and so is a
+    correction (another value of the same time, known later; the old one is set aside in the record's ledger) and an
+    input charted late. An exact repeat is counted as merged. A changed weight holds from the twin's present on.
 
     Examples
     --------
@@ -72,7 +77,11 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
     require_key(key)
     require_kinds(twin=(twin, Twin), method=(method, Filter, None))
     settings = Filter() if method is None else method
-    record, since = join(twin.record, new_data)
+    joined = join(twin.record, new_data)
+    record, since = joined.record, joined.since
+    twin = replace(twin, model=with_covariates(twin.model, record))
+    if since == np.inf and record.end == twin.now:
+        return _said(_unmoved(twin, record), joined)
     # One key for every hour would repeat each particle's kick: errors that should average out would add up.
     key = jax.random.fold_in(key, twin.provenance.get("updated", 0))
     chance = generator(key)
@@ -85,12 +94,34 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
         reason = (
             f"the new data reach back to {begun:g} min, before the filter's memory begins at {clouds[0].time:g} min"
         )
-        return _refitted(twin, record, reason, late, key=start_key)
+        return _said(_refitted(twin, record, reason, late, key=start_key), joined)
     cloud, heard = follow(usable[-1], twin.model, record, twin.observations, twin.integrator, settings, key=follow_key)
     reason = _distrust(heard, settings)
     if reason:
-        return _refitted(twin, record, reason, late, key=start_key)
-    return _updated(twin, record, [*usable, cloud][-settings.memory :], heard, late, key=draw_key)
+        return _said(_refitted(twin, record, reason, late, key=start_key), joined)
+    return _said(_updated(twin, record, [*usable, cloud][-settings.memory :], heard, late, key=draw_key), joined)
+
+
+def _unmoved(twin: Twin, record: Record) -> Twin:
+    """Return the same draws with what does not move them: repeats alone, or a property from now on."""
+    entry = {"time": record.end, "method": twin.provenance["method"], "share": 1.0, "late": False, "refit": None}
+    entry |= {"stages": 0, "tail": 1.0, "log_evidence": 0.0, "heard": 0}
+    provenance = {**twin.provenance, **_logged(twin.provenance, entry), "data_hash": record.data_hash}
+    return _with_provenance(replace(twin, record=record), provenance)
+
+
+def _said(twin: Twin, joined: Joined) -> Twin:
+    """Say in the log of updates what the new data were, by kind, and in the notes what they replaced."""
+    provenance = twin.provenance
+    *before, last = provenance["updates"]
+    updates = [*before, {**last, "brought": dict(joined.brought)}]
+    return _with_provenance(twin, {**provenance, "updates": updates, "notes": [*joined.notes, *provenance["notes"]]})
+
+
+def _with_provenance(twin: Twin, provenance: dict[str, Any]) -> Twin:
+    groups = {name: node.to_dataset() for name, node in twin.tree.children.items()}
+    attrs: Any = {**twin.tree.attrs, "provenance": provenance}
+    return replace(twin, tree=tree(groups, attrs))
 
 
 def _distrust(heard: Heard, settings: Filter) -> str:

@@ -202,7 +202,7 @@ class Course:
         return self._select(self.lasting() > time, starts=np.maximum(self.starts, time))
 
     def between(self, begin: float | str, end: float | str) -> Course:
-        """Keep what happens from `begin` until `end`: `until(end)`, then `after(begin)`.
+        """Keep what happens from `begin` until `end`, and what was charted in between of the time before.
 
         Parameters
         ----------
@@ -212,9 +212,13 @@ class Course:
         Returns
         -------
         course : Course
-            An infusion running at `end` gets ``end=inf``.
+            As `until(end)`, clipped to start at `begin`; rows that became known after `begin` keep their own start. An
+            infusion running at `end` gets ``end=inf``.
         """
-        return self.until(end).after(begin)
+        begin, seen = units.minutes(begin), self.until(end)
+        late = (seen.known > begin) & (seen.starts < begin)
+        starts = np.where(late, seen.starts, np.maximum(seen.starts, begin))
+        return seen._select(late | (seen.lasting() > begin), starts=starts)
 
     def stop(self, time: float | str) -> Course:
         """End everything at a time.

@@ -129,7 +129,7 @@ class Inputs:
         for index in np.flatnonzero(~(stops > begins)):
             raise ValueError(
                 f"{variable} interval {index} must end after it starts, but runs from {begins[index]:g} to "
-                f"{stops[index]:g} min."
+                f"{stops[index]:g} min: check both."
             )
         for index in np.flatnonzero(~np.isfinite(amounts) | (amounts < 0)):
             raise ValueError(f"{variable} interval {index} must have a finite rate of 0 or more.")
@@ -306,10 +306,10 @@ class Inputs:
         Returns
         -------
         inputs : Inputs
-            Clipped. An input that was given earlier and not in this span is still named: it is known to be zero.
+            Clipped, but for rows that were charted late in between: they keep their own start. An input that was given
+            earlier and not in this span is still named: it is known to be zero.
         """
-        known = self.until(end).courses
-        return Inputs({name: course.after(begin) for name, course in known.items()})
+        return Inputs({name: self[name].between(begin, end) for name in self.until(end).names})
 
     def after(self, time: float | str) -> Inputs:
         """Keep what happens from a time on; see `Course.after`.

@@ -149,6 +149,11 @@ class Ledger:
         rows = [(line.source, line.variable, line.fate, line.reason, line.count, int(line.rows.min())) for line in self]
         return pd.DataFrame(rows, columns=columns)
 
+    @property
+    def lost(self) -> bool:
+        """Whether any row was not used as it is."""
+        return any(line.fate != "used" for line in self)
+
     def said(self, most: int = 6) -> str:
         """Say in one sentence how many rows came in and what became of them; nothing where none came from a source."""
         if not self.lines:

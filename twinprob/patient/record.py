@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from . import record_checks as checks
 from . import tables, units
 from .frozen import Frozen
 from .inputs import Inputs
 from .ledger import Ledger
-from .record_checks import assumed, begun, check_inputs, check_span, content_hash, declared_start, weight_of
-from .series import Covariate, Series, check_covariate, check_plateau, check_pulse, check_series
+from .series import Covariate, Series, check_all, check_covariate, check_plateau, check_pulse, check_series
 
 __all__ = ["Covariate", "Record", "Series"]
 
@@ -73,6 +73,8 @@ class Record:
         start: float | str | None = None,
         end: float | str | None = None,
         own: Iterable[str] = (),
+        trusted: Iterable[str] = (),
+        longest: float | str = "400 d",
         ledger: Ledger | None = None,
         person: str = "",
     ) -> Record:
@@ -85,9 +87,8 @@ class Record:
             in min or text such as "2 h", never going backwards. Rows whose value is NaN, None or infinite are left
             out and counted in `skipped`, as are exact repeats.
         inputs : Inputs, optional
-            What was done. What is given to the patient is zero before its first start; a setting is unknown before
-            its first row. Measurements before the first input are welcome: glucose is measured before insulin is
-            started.
+            What was done. What is given to the patient is zero before its first start, a setting unknown before its
+            first row. Measurements before the first input are welcome.
         covariates : mapping, optional
             Name to value or ``(value, unit)``; for example ``{"weight": (80, "kg"), "sex": "male"}``.
         start : float or str, min, optional
@@ -99,6 +100,10 @@ class Record:
             What is known is known up to here; by default when anything in the record was last known.
         own : iterable of str
             Names outside the vocabulary; nothing about them is checked but that they have a unit.
+        trusted : iterable of str
+            Names whose declared unit is right although the values would fit another one better.
+        longest : float or str, min
+            The span beyond which times are taken for a mistake.
         ledger : Ledger, optional
             What a reader did with its rows.
         person : str
@@ -112,14 +117,13 @@ class Record:
         ------
         ValueError
             If nothing was measured; a name is unknown; a unit is missing, of another dimension, or makes values
-            implausible; times go backwards, repeat with another value, or lie outside `start` and `end`; an input
-            per kilogram has no weight; a plateau is below the PEEP set then, or a systolic pressure not above the
-            diastolic one of the same time.
+            implausible, or fits another unit better; times go backwards, repeat with another value, lie outside
+            `start` and `end` or further apart than `longest`; an input per kilogram has no weight; a plateau is below
+            the PEEP set then, or a systolic pressure not above the diastolic one of the same time.
         """
         own, inputs, ledger = tuple(own), inputs or Inputs(), ledger or Ledger()
         reasons: dict[str, list[float]] = {}
-        series = {name: check_series(name, given, own, reasons) for name, given in observations.items()}
-        series = {name: one for name, one in series.items() if one.times.size}
+        series = check_all(observations, own, reasons, sure := {*own, *trusted})
         if not series:
             lost = "; ".join(f"{line.why} ({line.count})" for line in ledger + Ledger.of_reasons(reasons))
             raise ValueError(
@@ -127,22 +131,17 @@ class Record:
                 f"at least one observation, or use Record.admission for a patient without any."
             )
         fixed = {name: check_covariate(name, given, own) for name, given in (covariates or {}).items()}
-        check_inputs(inputs, weight_of(fixed), own)
+        checks.check_inputs(inputs, checks.weight_of(fixed), own)
+        checks.check_units(fixed, inputs, sure)
         check_plateau(series, inputs)
         check_pulse(series, own)
         first = min(float(one.times[0]) for one in series.values())
-        begin = begun(inputs, min(0.0, first)) if start is None else units.minutes(start)
-        inputs = inputs if start is None else declared_start(inputs, begin, reasons)
-        record = cls(
-            series,
-            inputs,
-            fixed,
-            begin,
-            math.nan if end is None else units.minutes(end),
-            ledger + Ledger.of_reasons(reasons),
-            person,
-        )
-        check_span(series, record.start, record.end, declared=start is not None)
+        begin = checks.begun(inputs, min(0.0, first)) if start is None else units.minutes(start)
+        inputs = inputs if start is None else checks.declared_start(inputs, begin, reasons)
+        last = math.nan if end is None else units.minutes(end)
+        record = cls(series, inputs, fixed, begin, last, ledger + Ledger.of_reasons(reasons), person)
+        checks.check_span(series, record.start, record.end, declared=start is not None)
+        checks.check_length(record.start, record.end, units.minutes(longest))
         return record
 
     @classmethod
@@ -178,10 +177,10 @@ class Record:
         """
         own = tuple(own)
         fixed = {name: check_covariate(name, given, own) for name, given in (covariates or {}).items()}
-        check_inputs(inputs or Inputs(), weight_of(fixed), own)
+        checks.check_inputs(inputs or Inputs(), checks.weight_of(fixed), own)
         now = units.minutes(time)
         given = (inputs or Inputs()).until(now)
-        return cls({}, given, fixed, begun(given, min(0.0, now)), now)
+        return cls({}, given, fixed, checks.begun(given, min(0.0, now)), now)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -191,7 +190,7 @@ class Record:
     @property
     def weight(self) -> float | None:
         """Body weight in kg, or None where it is not known."""
-        return weight_of(self.covariates)
+        return checks.weight_of(self.covariates)
 
     @property
     def skipped(self) -> Mapping[str, int]:
@@ -263,7 +262,7 @@ class Record:
         inputs = self.inputs
         said: list[str] = []
         for name, value in values.items():
-            given, words = assumed(name, value, inputs)
+            given, words = checks.assumed(name, value, inputs)
             inputs = Inputs({**inputs.courses, name: given})
             said.append(words)
         return replace(self, inputs=inputs, notes=(*self.notes, *said))
@@ -300,8 +299,7 @@ class Record:
         Parameters
         ----------
         begin, end : float or str, min
-            Measurements that became known with ``begin < known <= end`` are kept, also those taken earlier; inputs
-            are clipped to the same span.
+            Measurements known with ``begin < known <= end`` are kept; inputs are clipped, but for rows charted late.
 
         Returns
         -------
@@ -358,7 +356,7 @@ class Record:
     @property
     def data_hash(self) -> str:
         """SHA-256 of the content in hex digits, the same in every process; what was skipped does not change it."""
-        return content_hash(self.observations, self.inputs, self.covariates, (self.start, self.end))
+        return checks.content_hash(self.observations, self.inputs, self.covariates, (self.start, self.end))
 
     def __eq__(self, other: object) -> bool:
         return self.data_hash == other.data_hash if isinstance(other, Record) else NotImplemented

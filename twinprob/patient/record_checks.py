@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import units
+from . import suspicion, units
 from .course import Course, require_plausible_rates
 from .inputs import Inputs
 from .series import Covariate, Series
@@ -104,6 +104,23 @@ def check_inputs(inputs: Inputs, weight: float | None, own: tuple[str, ...]) -> 
                 f"weight=(80, 'kg')."
             )
         require_plausible_rates(name, course, weight=weight)
+
+
+def check_units(fixed: Mapping[str, Covariate], inputs: Inputs, sure: set[str]) -> None:
+    """Refuse rates and properties that fit another unit better, but for those whose unit is sure."""
+    suspicion.require_usual_body({name: one for name, one in fixed.items() if name not in sure})
+    for name, course in inputs.courses.items():
+        if name not in sure:
+            suspicion.require_usual_rates(name, course, weight_of(fixed))
+
+
+def check_length(begin: float, last: float, longest: float) -> None:
+    """Refuse a record too long to be one stay, before anything is allocated for its steps."""
+    if last - begin > longest:
+        raise ValueError(
+            f"The record runs from {begin:g} to {last:g} min, longer than the {longest / 1440:g} days of one stay: "
+            "check times and their unit (seconds since 1970 are no minutes), or say longest=."
+        )
 
 
 def check_span(observations: Mapping[str, Series], begin: float, last: float, *, declared: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import units
+from . import suspicion, units
 from .frozen import freeze
 from .inputs import Inputs
 
@@ -78,7 +78,19 @@ class Covariate:
     unit: str | None = None
 
 
-def check_series(name: str, given: Any, own: tuple[str, ...], reasons: dict[str, list[float]]) -> Series:
+def check_all(
+    observations: Mapping[str, Any], own: tuple[str, ...], reasons: dict[str, list[float]], sure: set[str]
+) -> dict[str, Series]:
+    """Return every variable of which something was measured, as `check_series` does; units not `sure` are doubted."""
+    series = {
+        name: check_series(name, given, own, reasons, doubted=name not in sure) for name, given in observations.items()
+    }
+    return {name: one for name, one in series.items() if one.times.size}
+
+
+def check_series(
+    name: str, given: Any, own: tuple[str, ...], reasons: dict[str, list[float]], *, doubted: bool = False
+) -> Series:
     """Check one measured variable and leave out, with the reason, what is no measurement.
 
     Parameters
@@ -91,6 +103,8 @@ def check_series(name: str, given: Any, own: tuple[str, ...], reasons: dict[str,
         Names outside the vocabulary.
     reasons : dict of str to list of float
         Times of the rows left out, by reason; extended here.
+    doubted : bool
+        Whether values that fit another unit better are refused, and one such value among others left out.
 
     Returns
     -------
@@ -144,8 +158,14 @@ def check_series(name: str, given: Any, own: tuple[str, ...], reasons: dict[str,
             f"{name} has two different values at time {times[index]:g} min (row {index}). Keep one, or average them."
         )
     drop(repeats, "repeated row")
+    doubted = doubted and name not in own
+    if doubted:
+        strange, other = suspicion.strays(name, times, values, unit, limits)
+        drop(strange, suspicion.stray_reason(unit, other))
     if name not in own:
         units.require_plausible(name, values, unit)
+    if doubted:
+        suspicion.require_usual(name, values, unit, limits)
     return Series(times, values, unit, limits, known)
 
 

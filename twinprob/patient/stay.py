@@ -1,17 +1,45 @@
-"""Continue one patient's record with what became known since, or late."""
+"""Continue one patient's record with what streams bring: new and late values, repeats, corrections, inputs."""
 
 import math
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .course import Course
+from .input_rows import Rows, continued, reweighed
 from .inputs import Inputs
+from .ledger import Fate, Ledger, Line
 from .record import Covariate, Record, Series
 from .units import convert
 
+_LARGEST_CHANGE = 0.25  # of a covariate within one stay, a setting: more is another patient, or another unit
+_STEADY = "begun before the declared start, taken as in steady state there"
 
-def join(record: Record, new_data: Record) -> tuple[Record, float]:
+
+@dataclass(frozen=True)
+class Joined:
+    """One patient's record with the new data in it.
+
+    Attributes
+    ----------
+    record : Record
+    since : float, min
+        What holds up to this time is as it was, measurements at it included; infinity where no past changed.
+    brought : mapping of str to int
+        What the new data were, by kind: "values" and, of them, "late values"; "repeated", "corrected"; "input rows",
+        "late input rows"; "repeated input rows", "withdrawn input rows", "ended"; "covariates".
+    notes : tuple of str
+        Sentences about what was replaced.
+    """
+
+    record: Record
+    since: float
+    brought: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def join(record: Record, new_data: Record) -> Joined:
     """Continue a record.
 
     Parameters
@@ -22,10 +50,7 @@ def join(record: Record, new_data: Record) -> tuple[Record, float]:
 
     Returns
     -------
-    record : Record
-        Everything of both.
-    since : float, min
-        What holds up to this time is as it was, measurements at it included.
+    joined : Joined
 
     Raises
     ------
@@ -33,15 +58,30 @@ def join(record: Record, new_data: Record) -> tuple[Record, float]:
         As `update`.
     """
     _check_origin(record, new_data)
-    _check_covariates(record, new_data)
-    observations, since = dict(record.observations), math.inf
+    brought: Counter[str] = Counter()
+    before, covariates, notes = _properties(record, new_data, brought)
+    observations, since, ledger = dict(record.observations), math.inf, record.ledger
+    theirs = _without_steady(new_data.ledger)
     for name, series in new_data.observations.items():
-        if len(series.times) == 0:
-            continue
-        since = min(since, _just_before(float(series.times[0])))
-        observations[name] = _appended(name, record.observations[name], series) if name in observations else series
-    inputs, changed = _continued(record, new_data)
-    if not new_data.observations and new_data.end <= record.end and changed == math.inf:
+        if name not in observations:
+            observations[name] = series
+            merged = Merged(series, series.times)
+        else:
+            merged = _merged(name, observations[name], series, new_data.end)
+            observations[name] = merged.series
+        theirs = _moved(theirs, name, merged.repeated, "merged", "repeats what the twin has seen")
+        ledger = _moved(ledger, name, merged.corrected, "set aside", "corrected")
+        since = min([since, *(_just_before(float(time)) for time in merged.fresh[:1])])
+        brought["values"] += len(merged.fresh) - len(merged.corrected)
+        brought["late values"] += int(np.sum(merged.fresh <= record.end)) - len(merged.corrected)
+        brought["repeated"] += len(merged.repeated)
+        brought["corrected"] += len(merged.corrected)
+        if len(merged.corrected):
+            notes += (f"{len(merged.corrected)} of {name} corrected: the later values stand.",)
+    rows = continued(before, new_data, record)
+    brought.update(rows.brought)
+    brought = +brought
+    if not brought and new_data.end <= record.end and rows.changed == math.inf:
         raise ValueError(
             f"The new data hold nothing new: no measurement, no changed input, and their end ({new_data.end:g} min) is "
             f"not after the twin's present ({record.end:g} min)."
@@ -49,12 +89,12 @@ def join(record: Record, new_data: Record) -> tuple[Record, float]:
     joined = replace(
         record,
         observations=observations,
-        inputs=inputs,
-        covariates={**new_data.covariates, **record.covariates},
+        inputs=rows.inputs,
+        covariates=covariates,
         end=max(record.end, new_data.end),
-        ledger=record.ledger + new_data.ledger,
+        ledger=_with_rows(ledger + theirs, rows),
     )
-    return joined, min(since, changed)
+    return Joined(joined, min(since, rows.changed), dict(brought), notes)
 
 
 def _just_before(time: float) -> float:
@@ -68,92 +108,133 @@ def _check_origin(record: Record, new_data: Record) -> None:
             f"The new data reach back to {min(first, new_data.end):g} min, before the twin's origin at {record.start:g}"
             " min: fit a twin to the whole record instead."
         )
+    if record.person and new_data.person and record.person != new_data.person:
+        raise ValueError("The new data are of another person than the twin: update the twin of that person.")
 
 
-def _check_covariates(record: Record, new_data: Record) -> None:
+# ---- properties ----------------------------------------------------------------------------------------------------
+
+
+def _properties(
+    record: Record, new_data: Record, brought: Counter[str]
+) -> tuple[Inputs, dict[str, Covariate], tuple[str, ...]]:
+    """Return the old inputs and the covariates from now on, and what changed in words."""
+    covariates, notes, inputs = dict(record.covariates), [], record.inputs
     for name, given in new_data.covariates.items():
-        if name in record.covariates and not _same(name, record.covariates[name], given):
-            raise ValueError(
-                f"Covariate `{name}` of the new data differs from the twin's: is this another patient? If the property "
-                "changed, fit a new twin."
-            )
+        old = covariates.get(name)
+        if old is not None and _same(name, old, given):
+            continue
+        covariates[name] = given
+        if old is None:
+            continue
+        _check_change(name, old, given)
+        brought["covariates"] += 1
+        notes.append(
+            f"{name} is {given.value:g} {given.unit} from {record.end / 60:.2f} h on ({old.value:g} {old.unit} before)."
+        )
+        if name == "weight" and record.weight is not None:
+            weight = float(convert(float(given.value), given.unit or "", "kg"))
+            inputs = reweighed(inputs, record.end, record.weight, weight)
+    return inputs, covariates, tuple(notes)
+
+
+def _check_change(name: str, old: Covariate, given: Covariate) -> None:
+    """Refuse a property that no patient changes within a stay."""
+    change = math.inf
+    if not isinstance(old.value, str) and not isinstance(given.value, str):
+        change = abs(_in_unit(name, given, old.unit) / float(old.value) - 1.0) if old.value else math.inf
+    if change > _LARGEST_CHANGE:
+        how = "" if math.isinf(change) else f" by {change:.0%}"
+        raise ValueError(
+            f"Covariate `{name}` of the new data differs from the twin's{how}: is this another patient, or another "
+            f"unit? A number may change by {_LARGEST_CHANGE:.0%} and then holds from the twin's present on; else fit a "
+            "new twin."
+        )
 
 
 def _same(name: str, mine: Covariate, given: Covariate) -> bool:
     if isinstance(mine.value, str) or isinstance(given.value, str):
         return mine.value == given.value
-    value = (
-        given.value
-        if mine.unit == given.unit
-        else convert(given.value, given.unit or "", mine.unit or "", variable=name)
-    )
-    return math.isclose(float(value), float(mine.value), rel_tol=1e-6)
+    return math.isclose(_in_unit(name, given, mine.unit), float(mine.value), rel_tol=1e-6)
 
 
-def _appended(name: str, old: Series, new: Series) -> Series:
-    """Return both series in order of time; what was measured already is refused."""
+def _in_unit(name: str, given: Covariate, unit: str | None) -> float:
+    value = given.value if unit == given.unit else convert(given.value, given.unit or "", unit or "", variable=name)
+    return float(value)
+
+
+# ---- measurements --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One variable's values of both records.
+
+    Attributes
+    ----------
+    series : Series
+    fresh : (time,) min, when the values were taken that the twin has not heard so, corrected ones included
+    repeated, corrected : (time,) min, when the values were known that say the same again, or that no longer stand
+    """
+
+    series: Series
+    fresh: np.ndarray
+    repeated: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    corrected: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+
+def _merged(name: str, old: Series, new: Series, end: float) -> Merged:
+    """Join two series in order of time: a repeat counts once, a value known later replaces the one it corrects."""
     values = np.asarray(convert(new.values, new.unit, old.unit, variable=name), float)
     places = np.searchsorted(old.times, new.times)
+    known = new.known.copy()
+    again, replaced = np.zeros(len(new.times), bool), np.zeros(len(old.times), bool)
     for i, place in enumerate(places):
-        if place < len(old.times) and old.times[place] == new.times[i]:
-            same = math.isclose(values[i], old.values[place], rel_tol=1e-6) and old.limits[place] == new.limits[i]
-            what = "repeats a measurement" if same else "contradicts a measurement"
+        if place == len(old.times) or old.times[place] != new.times[i]:
+            continue
+        if math.isclose(values[i], old.values[place], rel_tol=1e-6) and old.limits[place] == new.limits[i]:
+            again[i] = True
+            continue
+        # New data are known at their end at the latest: that is when a correction without a time of its own came.
+        known[i] = known[i] if known[i] > old.known[place] else max(known[i], end)
+        if not known[i] > old.known[place]:
             raise ValueError(
-                f"`{name}` at {new.times[i]:g} min {what} that the twin has seen already; give only what is new, e.g. "
-                "`record.between(twin.now, time)`."
+                f"`{name}` at {new.times[i]:g} min contradicts a measurement that the twin has seen already; if it "
+                "corrects that one, say when it was known: `(times, values, unit, None, known)`."
             )
-    return Series(
-        np.insert(old.times, places, new.times),
-        np.insert(old.values, places, values),
-        old.unit,
-        np.insert(old.limits, places, new.limits),
-        np.insert(old.known, places, new.known),
-    )
+        replaced[place] = True
+    kept, added = old.select(~replaced), ~again
+    order = np.argsort(np.concatenate([kept.times, new.times[added]]), kind="stable")
+    columns = ((kept.times, new.times), (kept.values, values), (kept.limits, new.limits), (kept.known, known))
+    times, numbers, limits, moments = (np.concatenate([mine, yours[added]])[order] for mine, yours in columns)
+    series = Series(times, numbers, old.unit, limits, moments)
+    return Merged(series, new.times[added], new.known[again], old.known[replaced])
 
 
-def _continued(record: Record, new_data: Record) -> tuple[Inputs, float]:
-    """Return the inputs of both, and the earliest time before the record's end from which they differ from the old."""
-    courses, changed = dict(record.inputs.courses), math.inf
-    begin, end = max(new_data.start, record.start), new_data.end
-    for name, course in new_data.inputs.courses.items():
-        old = courses.get(name, Course.empty(course.unit, setting=course.setting))
-        course = course.to(old.unit, variable=name, weight=record.weight).after(begin)
-        if end < record.end:
-            course = _sewn(course.stop(end), old.after(end), end)
-        joined = _sewn(old.stop(begin), course, begin)
-        differs = _first_difference(old, joined, begin, record.end)
-        if differs < record.end and new_data.start <= record.start:
-            _refuse_rewriting(name, record)
-        changed = min(changed, differs if differs < record.end else math.inf)
-        if len(joined.starts):
-            courses[name] = joined
-        else:  # it never ran
-            courses.pop(name, None)
-    return Inputs(courses), changed
+# ---- the account of rows -------------------------------------------------------------------------------------------
 
 
-def _refuse_rewriting(name: str, record: Record) -> None:
-    raise ValueError(
-        f"Input `{name}` of the new data contradicts what the twin knows of the time before its present, and the new "
-        f"data do not say from when on they hold: declare it, e.g. `Record.build(…, start={record.end:g})`."
-    )
+def _without_steady(ledger: Ledger) -> Ledger:
+    """Leave out what the new data's own start meant: the joined record starts where the old one does."""
+    return Ledger(tuple(line for line in ledger if line.reason != _STEADY))
 
 
-def _sewn(before: Course, after: Course, border: float) -> Course:
-    """Join two courses; an interval cut at their border becomes whole again."""
-    ends, left = before.ends.copy(), np.ones(len(after.starts), bool)
-    for i in np.flatnonzero(before.ends == border):
-        same = left & (after.starts == border) & (after.rates == before.rates[i]) & (after.bolus == before.bolus[i])
-        for k in np.flatnonzero(same)[:1]:
-            ends[i], left[k] = after.ends[k], False
-    return Course.joined((replace(before, ends=ends), after.keep(left).renamed(before.orders.tolist())))
+def _moved(ledger: Ledger, variable: str, times: np.ndarray, fate: Fate, reason: str) -> Ledger:
+    """Give rows of one variable another fate: those that were used are counted once, not twice."""
+    if not len(times):
+        return ledger
+    lines, found = [], Line("", variable, fate, reason, np.zeros(0), times)
+    for line in ledger:
+        if line.variable == variable and line.fate == "used":
+            taken = np.isin(line.times, times)
+            if taken.any():
+                found = Line(line.source, variable, fate, reason, line.rows[taken], line.times[taken])
+                line = line.select(~taken)
+        lines.append(line)
+    return Ledger((*lines, found))
 
 
-def _first_difference(old: Course, new: Course, begin: float, end: float) -> float:
-    """Return the first time from `begin` to before `end` at which two courses differ; infinity where they do not."""
-    if not begin < end:
-        return math.inf
-    marks = np.concatenate([[begin], old.starts, old.ends, new.starts, new.ends])
-    marks = np.unique(marks[(marks >= begin) & (marks < end)])
-    different = np.flatnonzero(~np.isclose(old.at(marks), new.at(marks), rtol=1e-9, atol=1e-12, equal_nan=True))
-    return float(marks[different[0]]) if len(different) else math.inf
+def _with_rows(ledger: Ledger, rows: Rows) -> Ledger:
+    for name, times in rows.repeated.items():
+        ledger = ledger.noted(name, "repeats an input row the twin has seen", times, fate="merged")
+    return ledger

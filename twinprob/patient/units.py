@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
+from .spelling import WORD, house_word, normalize
 from .unit_text import REMEDY, require_bounded
 from .vocabulary import VOCABULARY, Variable, known
 
@@ -31,35 +33,6 @@ __all__ = [
     "require_plausible",
 ]
 
-_WHOLE = {
-    "uhr": "U/h",
-    "mcgkgmin": "ug/kg/min",
-    "mcgmin": "ug/min",
-    "mgkghr": "mg/kg/h",
-    "mghr": "mg/h",
-    "mlhr": "mL/h",
-}
-_WORDS = {
-    **dict.fromkeys(("u", "iu", "unit", "units"), "U"),
-    **dict.fromkeys(("mcg", "ug", "µg", "μg"), "ug"),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
-    **dict.fromkeys(("min", "mins", "minute", "minutes"), "min"),
-    **dict.fromkeys(("s", "sec", "second", "seconds"), "s"),
-    **dict.fromkeys(("d", "day", "days"), "d"),
-    **dict.fromkeys(("y", "yr", "year", "years"), "year"),
-    **dict.fromkeys(("g", "gm", "gram", "grams"), "g"),
-    **dict.fromkeys(("l", "liter", "litre"), "L"),
-    **dict.fromkeys(("ml", "cc"), "mL"),
-    **dict.fromkeys(("lb", "lbs"), "lb"),
-    **{
-        word.lower(): word
-        for word in ("dL", "kg", "mg", "ng", "pg", "cm", "m", "mmol", "kcal", "cmH2O", "mmHg", "kPa", "mbar")
-    },
-}
-# Case decides here: mU is a thousandth of a unit, MU would be a million.
-_EXACT = {"mU": "mU", "mIU": "mU", "uU": "uU", "µU": "uU", "μU": "uU", "uIU": "uU", "µIU": "uU", "μIU": "uU",
-          "µmol": "umol", "μmol": "umol"}  # fmt: skip
-_WORD = re.compile(r"[A-Za-zµμ°%][A-Za-z0-9µμ_]*")
 # So that the everyday conversions do not wait for pint; a test holds each against pint.
 _EVERYDAY = {
     ("U/h", "mU/min"): 1000 / 60,
@@ -68,6 +41,7 @@ _EVERYDAY = {
     ("kg", "g"): 1000.0,
     ("m", "cm"): 100.0,
 }
+_GRAINS = re.compile(r"\b(gr|grs)\b\.?", re.IGNORECASE)
 _DURATION = {"s": 1 / 60, "min": 1.0, "h": 60.0, "d": 1440.0}
 _TIME = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-z]+)\s*")
 
@@ -99,7 +73,7 @@ def minutes(time: float | str) -> float:
     """
     if isinstance(time, str):
         match = _TIME.fullmatch(time)
-        scale = _DURATION.get(_WORDS.get(match[2].lower(), "")) if match else None
+        scale = _DURATION.get(house_word(match[2])) if match else None
         if match is None or scale is None:
             raise ValueError(
                 f"Time {time!r} must be a number with its unit, such as '24 h', '90 min' or '2 d' (or a plain "
@@ -112,31 +86,6 @@ def minutes(time: float | str) -> float:
     if math.isnan(value):
         raise ValueError("A time must be a number of minutes, but is NaN.")
     return value
-
-
-@lru_cache(maxsize=4096)
-def normalize(unit: str) -> str:
-    """Spell a unit the way this package does: ``"units/hr"`` becomes ``"U/h"``, ``"mcg"`` becomes ``"ug"``.
-
-    Parameters
-    ----------
-    unit : str
-        Any usual spelling.
-
-    Returns
-    -------
-    unit : str
-        The house spelling; words that are not known stay as they are.
-
-    Examples
-    --------
-    >>> normalize("units/hour"), normalize("mg/dl"), normalize("µIU/ml")
-    ('U/h', 'mg/dL', 'uU/mL')
-    """
-    text = re.sub(r"\s+", " ", unit.strip()).replace(" per ", "/").replace(" / ", "/")
-    if text.lower() in _WHOLE:
-        return _WHOLE[text.lower()]
-    return _WORD.sub(lambda match: _EXACT.get(match[0]) or _WORDS.get(match[0].lower(), match[0]), text)
 
 
 def per_weight(unit: str) -> bool:
@@ -196,6 +145,8 @@ def check(unit: object, *, like: str, variable: str | None = None) -> str:
     what = variable or "A value"
     if not isinstance(unit, str) or not unit.strip():
         raise ValueError(f"{what} has no unit: declare one such as {like!r}.")
+    if _GRAINS.search(unit):
+        raise ValueError(f"Unit {unit!r} of {what} may mean grams or grains (65 mg): which? Write g or mg.")
     _factor(normalize(unit), normalize(like), variable, 1.0)
     return normalize(unit)
 
@@ -252,6 +203,10 @@ def _factor(source: str, target: str, variable: str | None, weight: float | None
     if (target, source) in _EVERYDAY:
         return 1 / _EVERYDAY[target, source]
     entry = VOCABULARY.get(variable or "")
+    if entry and entry.charge and ("mEq" in source or "mEq" in target):
+        moles = [re.sub(r"\bmEq\b", "mmol", unit) for unit in (source, target)]
+        count = [entry.charge if "mEq" in unit else 1 for unit in (source, target)]
+        return _factor(*moles, variable, weight) * count[1] / count[0]
     if {source, target} == {"mg/dL", "mmol/L"} and entry and entry.molar_mass:
         return 10 / entry.molar_mass if source == "mg/dL" else entry.molar_mass / 10
     quantity = _pint_quantity(1.0, source) * _bridge(source, target, variable, weight)
@@ -300,7 +255,7 @@ def _registry() -> Any:
 
 def _spell(unit: str) -> str:
     prefixes = {"U": "", "mU": "milli", "uU": "micro"}
-    return _WORD.sub(lambda match: prefixes[match[0]] + "insulin_unit" if match[0] in prefixes else match[0], unit)
+    return WORD.sub(lambda match: prefixes[match[0]] + "insulin_unit" if match[0] in prefixes else match[0], unit)
 
 
 def _pint_quantity(values: Any, unit: str) -> Any:
@@ -356,13 +311,17 @@ def reach(variable: str, unit: str) -> float:
         return float("inf")
 
 
-def require_plausible(variable: str, values: np.ndarray, unit: str, *, weight: float | None = None) -> None:
+def require_plausible(
+    variable: str, values: np.ndarray, unit: str, *, weight: float | None = None, labels: Sequence[str] = ()
+) -> None:
     """Refuse values outside the plausible range of their variable.
 
     Parameters
     ----------
     variable, values, unit, weight
         As for `plausible`.
+    labels : sequence of str
+        What to call each value; by default the variable and an index.
 
     Raises
     ------
@@ -376,16 +335,17 @@ def require_plausible(variable: str, values: np.ndarray, unit: str, *, weight: f
         return
     entry = VOCABULARY[variable]
     usual = ("mmol/L", "mg/dL", "mU/L", "U/h", "mU/min", "U/min", "g/h", "mmol/min", "kg", "g", "lb", "cm", "m", "year",
-             "L/s", "L/min", "L", "mL", "%", "1", "cmH2O", "mmHg", "kPa")  # fmt: skip
+             "L/s", "L/min", "L", "mL", "%", "1", "cmH2O", "mmHg", "kPa",
+             "ug/min", "ug/h", "g/dL", "g/L")  # fmt: skip
     others = [other for other in usual if other != normalize(unit) and _fits(variable, values, other)]
     remedy = (
         f"In {' or '.join(others)} every value would be plausible: check the declared unit."
         if others
-        else "Check the value and its unit."
+        else (entry.hint or "Check the value and its unit.")
     )
+    named = labels[bad[0]] if labels else f"{variable}[{bad[0]}]"
     raise ValueError(
-        f"{variable}[{bad[0]}], declared in {unit}, is outside the plausible range {entry.low:g} to "
-        f"{entry.high:g} {entry.unit} "
+        f"{named}, declared in {unit}, is outside the plausible range {entry.low:g} to {entry.high:g} {entry.unit} "
         f"({bad.size} of {values.size} values are). {remedy}"
     )
 

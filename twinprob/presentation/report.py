@@ -42,7 +42,7 @@ td.number { text-align: right; }
 <h1>{{ title }}</h1>
 <p class="warning"><strong>Research software, not a medical device.</strong> Nothing on this page is medical advice.</p>
 <p>{{ about }}</p>
-<h2>How far to trust it: {{ diagnosis.verdict }}</h2>
+<h2>How far to trust it: {{ diagnosis.headline }}</h2>
 {{ grid(("what", "verdict", "evidence", "what to do"), findings) }}
 {% for title, image in pictures %}<h2>{{ title }}</h2>
 {{ image }}
@@ -52,7 +52,8 @@ td.number { text-align: right; }
 {% endfor %}{% endif %}<h2>Parameters, {{ level }} % credible intervals</h2>
 {{ grid(("parameter", "median", "from", "to", "unit", "source"), parameters) }}
 <h2>Where it comes from</h2>
-{{ grid(("what", "value"), provenance) }}
+{% for sentence in account %}<p>{{ sentence }}</p>
+{% endfor %}{{ grid(("what", "value"), provenance) }}
 </body>
 </html>
 """
@@ -110,6 +111,7 @@ def html(
         risks=[str(risk(ahead, event)) for event in events] if ahead is not None else [],
         parameters=_rows(parameters, "parameter", "median", "lower", "upper", "unit", "source"),
         provenance=[(name, provenance[name]) for name in kept if name in provenance],
+        account=[sentence for sentence in (twin.record.ledger.said(), *twin.record.notes) if sentence],
         number=number,
     )
 

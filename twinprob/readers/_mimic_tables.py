@@ -11,73 +11,56 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..patient.frozen import Frozen
-from ..patient.nutrition import glucose_content
+from ._mimic_items import CHART_ITEMS, FEEDS, GIVEN_ITEMS, LAB_ITEMS, given_item, looks_like
 
 if TYPE_CHECKING:
     import pandas as pd
 
-GLUCOSE_CHART = (807, 811, 1529, 3744, 3745, 1310, 1455, 2338, 220621, 225664, 226537)
-GLUCOSE_LAB = (50931, 50809)
-GLUCOSE_COPIES = (220621, 226537)  # the chart's copies of laboratory values
-INSULIN_CAREVUE = (30045, 30100, 30310)
-INSULIN_REGULAR = 223258
-INSULIN_OTHER = (223257, 223259, 223260, 223261, 223262, 229299, 229619)
-# Item to the factor that makes it kg or cm; the earlier in the list, the more it is trusted.
-WEIGHT = {226512: 1.0, 762: 1.0, 226531: 0.45359237, 3580: 1.0, 763: 1.0, 224639: 1.0, 3693: 1.0, 3581: 0.45359237}
-HEIGHT = {226730: 1.0, 226707: 2.54, 920: 2.54, 1394: 2.54}
+PIECE = 200_000  # rows of a table read at a time: a table of any length takes this much memory
+NUTRITION = ("13-", "14-")  # MetaVision's order categories of what goes through mouth or tube
+ROUTES = ("Gastric/Feeding Tube", "Nasogastric", "Oral")  # CareVue's
 
+_STAY = {"icustay_id": "stay", "stay_id": "stay", "subject_id": "subject"}
 _CHART = {
-    "icustay_id": "stay",
-    "itemid": "item",
-    "charttime": "time",
-    "valuenum": "number",
-    "valueuom": "unit",
+    **_STAY, "itemid": "item", "charttime": "time", "storetime": "stored", "value": "text", "valuenum": "number",
     "error": "error",
-}
+}  # fmt: skip
 _LAB = {
-    "subject_id": "subject",
-    "itemid": "item",
-    "charttime": "time",
-    "value": "text",
-    "valuenum": "number",
-    "valueuom": "unit",
-}
+    "subject_id": "subject", "itemid": "item", "charttime": "time", "storetime": "stored", "value": "text",
+    "valuenum": "number", "specimen_id": "specimen",
+}  # fmt: skip
 _RUNNING = {
-    "icustay_id": "stay",
-    "itemid": "item",
-    "starttime": "start",
-    "endtime": "end",
-    "amount": "amount",
-    "amountuom": "amount_unit",
-    "rate": "rate",
-    "rateuom": "rate_unit",
-    "statusdescription": "status",
-    "ordercategoryname": "order",
-}
+    **_STAY, "itemid": "item", "starttime": "start", "endtime": "end", "amount": "amount",
+    "amountuom": "amount_unit", "rate": "rate", "rateuom": "rate_unit", "statusdescription": "status",
+    "ordercategoryname": "order", "patientweight": "patient_weight", "orderid": "order_id", "linkorderid": "chain",
+}  # fmt: skip
 _CHARTED = {
-    "icustay_id": "stay",
-    "itemid": "item",
-    "charttime": "time",
-    "amount": "amount",
-    "rate": "rate",
-    "linkorderid": "order",
-    "stopped": "stopped",
-}
+    **_STAY, "itemid": "item", "charttime": "time", "amount": "amount", "amountuom": "amount_unit", "rate": "rate",
+    "rateuom": "rate_unit", "linkorderid": "chain", "stopped": "stopped", "originalroute": "route",
+}  # fmt: skip
+_TIMES = ("time", "stored", "start", "end", "intime", "outtime")
+_WORDS = ("unit", "amount_unit", "rate_unit", "status", "order", "stopped", "route")
+_TEXTS = {*_TIMES, *_WORDS, "text", "code", "born", "label", "sex", "table"}
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The rows of MIMIC that this reader uses, loaded once for many stays.
+    """The rows of MIMIC that this reader uses or must account for, loaded once for many stays.
 
     Attributes
     ----------
     stays : DataFrame
         One row per ICU stay: stay, subject, admission, intime, outtime, age (year), sex.
-    chart, labs, running, charted, diagnoses : DataFrame
-        Measurements, laboratory values, inputs with start and end (MetaVision, MIMIC-IV), inputs with a chart time
-        (CareVue), and codes.
+    chart, labs, running, charted : DataFrame
+        Measurements, laboratory values, inputs with start and end (MetaVision, MIMIC-IV) and inputs with a chart time
+        (CareVue), sorted by stay (laboratory: by person); `row` is the number in the file. A row without a stay has
+        minus its person's number as its stay.
+    diagnoses : DataFrame or None
+        Codes.
     labels : mapping of int to str
         What an item is called.
+    sources : mapping of str to str
+        Each table's name in the folder.
     """
 
     stays: pd.DataFrame
@@ -87,10 +70,21 @@ class Tables:
     charted: pd.DataFrame
     diagnoses: pd.DataFrame | None
     labels: Mapping[int, str]
+    sources: Mapping[str, str]
+
+    def of(self, table: str, *keys: int) -> pd.DataFrame:
+        """Return the rows of some stays, or of a person in the laboratory's table; in the order of the file."""
+        import pandas as pd
+
+        frame: pd.DataFrame = getattr(self, table)
+        sorted_by = frame["subject" if table == "labs" else "stay"].to_numpy()
+        parts = [slice(*np.searchsorted(sorted_by, [key, key + 1])) for key in keys]
+        filled = [frame.iloc[part] for part in parts if part.stop > part.start]
+        return filled[0] if len(filled) == 1 else pd.concat(filled) if filled else frame.iloc[:0]
 
 
 def load(folder: str | PathLike[str]) -> Tables:
-    """Load the rows this reader uses, from the III layout or from the IV layout (folders ``icu`` and ``hosp``).
+    """Load the rows of all domains, from the III layout or from the IV layout (folders ``icu`` and ``hosp``).
 
     Parameters
     ----------
@@ -100,12 +94,12 @@ def load(folder: str | PathLike[str]) -> Tables:
     Returns
     -------
     tables : Tables
-        To be passed to `read` and `stays`.
+        To be passed to `read` and `stays`. Tables are read in pieces: memory follows the rows that are kept.
 
     Raises
     ------
     FileNotFoundError
-        If the table of stays or of items is missing.
+        If the table of stays, of patients or of charted events is missing.
     """
     root = Path(folder)
     files = {
@@ -113,103 +107,98 @@ def load(folder: str | PathLike[str]) -> Tables:
         for sub in ("hosp", "icu", ".")
         for path in sorted((root / sub).glob("*.csv*"))
     }
-    for needed in ("icustays", "patients", "d_items"):
+    for needed in ("icustays", "patients", "chartevents"):
         if needed not in files:
             raise FileNotFoundError(
                 f"No table {needed}.csv or {needed}.csv.gz in the MIMIC folder, its icu or its hosp folder."
             )
-    names = _table(files["d_items"], {"itemid": "item", "label": "label", "linksto": "table"})
-    labels = {int(item): str(label) for item, label in zip(names["item"], names["label"], strict=True)}
-    drips = {
-        int(item)
-        for item, table in zip(names["item"], names["table"], strict=True)
-        if str(table).lower().startswith("input")
-    }
-    wanted = {
-        *INSULIN_CAREVUE,
-        INSULIN_REGULAR,
-        *INSULIN_OTHER,
-        *(item for item in drips if glucose_content(labels[item])),
-    }
-    running = files.get("inputevents_mv", files.get("inputevents"))
+    names = _table(files.get("d_items"), {"itemid": "item", "label": "label", "linksto": "table"})
+    tests = _table(files.get("d_labitems"), {"itemid": "item", "label": "label"})
+    labels = _labels(names)
+    given = {int(i) for i, table in zip(names["item"], names["table"], strict=True) if "input" in str(table).lower()}
+    alike = {item for item, label in labels.items() if looks_like(label)}
+    inputs = {*GIVEN_ITEMS, *FEEDS, *alike, *(item for item in given if given_item(item, labels[item]))}
+    assays = {item for item, label in _labels(tests).items() if looks_like(label)}
+    running = "inputevents_mv" if "inputevents_mv" in files else "inputevents"
     return Tables(
         _stays(files),
-        _table(files.get("chartevents"), _CHART, {*GLUCOSE_CHART, *WEIGHT, *HEIGHT}),
-        _table(files.get("labevents"), _LAB, set(GLUCOSE_LAB)),
-        _table(running, _RUNNING, wanted),
-        _table(files.get("inputevents_cv"), _CHARTED, wanted),
-        _table(
-            files["diagnoses_icd"],
-            {"hadm_id": "admission", "icd9_code": "code", "icd_code": "code", "icd_version": "version"},
-        )
-        if "diagnoses_icd" in files
-        else None,
-        Frozen(labels),  # type: ignore[arg-type]
+        _sorted(_table(files["chartevents"], _CHART, {*CHART_ITEMS, *(alike - given)})),
+        _sorted(_table(files.get("labevents"), _LAB, {*LAB_ITEMS, *assays}), "subject"),
+        _sorted(_table(files.get(running), _RUNNING, inputs, nutrition=("order", NUTRITION))),
+        _sorted(_table(files.get("inputevents_cv"), _CHARTED, inputs, nutrition=("route", ROUTES))),
+        _diagnoses(files),
+        Frozen({**_labels(tests), **labels}),  # type: ignore[arg-type]
+        Frozen({"chart": "chartevents", "labs": "labevents", "running": running, "charted": "inputevents_cv"}),  # type: ignore[arg-type]
     )
 
 
-def _table(path: Path | None, columns: Mapping[str, str], items: set[int] | None = None) -> pd.DataFrame:
+def _labels(names: pd.DataFrame) -> dict[int, str]:
+    return {int(item): str(label) for item, label in zip(names["item"], names["label"], strict=True)}
+
+
+def _sorted(frame: pd.DataFrame, by: str = "stay") -> pd.DataFrame:
+    """Sort by stay; what has none goes to minus its person."""
+    if by == "stay":
+        frame = frame.assign(stay=frame["stay"].fillna(-frame["subject"].fillna(0)).astype(np.int64))
+        frame = frame.drop(columns="subject")
+    return frame.sort_values(by, kind="stable", ignore_index=True)
+
+
+def _table(
+    path: Path | None,
+    columns: Mapping[str, str],
+    items: set[int] | None = None,
+    *,
+    nutrition: tuple[str, tuple[str, ...]] | None = None,
+) -> pd.DataFrame:
+    """Read a table in pieces and keep the rows of some items, and what went through mouth or tube."""
     import pandas as pd
 
+    wanted = sorted({*columns.values(), "row"})
     if path is None:
-        return pd.DataFrame(columns=sorted(set(columns.values())))
-    names = {**columns, **({"stay_id": "stay"} if "icustay_id" in columns else {})}
-    parts = pd.read_csv(
-        path, usecols=lambda name: name.lower() in names, dtype=_dtype(path, names), chunksize=2_000_000,
-        na_values=["___"], low_memory=False
-    )  # fmt: skip
+        return _typed(pd.DataFrame({name: pd.Series(dtype="str" if name in _TEXTS else float) for name in wanted}))
+    head = pd.read_csv(path, nrows=0).columns
+    texts = {name: "str" for name in head if columns.get(name.lower()) in _TEXTS}
     kept = []
-    for part in parts:
-        part = part.rename(columns={name: names[name.lower()] for name in part.columns})
-        kept.append(part if items is None else part[part["item"].isin(items)])
+    with pd.read_csv(
+        path, usecols=lambda name: name.lower() in columns, dtype=texts, chunksize=PIECE, na_values=["___"],
+        low_memory=False
+    ) as parts:  # fmt: skip
+        for part in parts:
+            part = part.rename(columns={name: columns[name.lower()] for name in part.columns})
+            keep = np.ones(len(part), bool) if items is None else part["item"].isin(items).to_numpy()
+            if nutrition is not None and nutrition[0] in part:
+                keep = keep | part[nutrition[0]].fillna("").str.startswith(nutrition[1]).to_numpy(bool)
+            part = part.assign(row=np.asarray(part.index, np.int64) + 2)[keep]
+            if {"text", "number"} <= set(part.columns):
+                # A text is needed only where it is no number.
+                part["text"] = part["text"].where(part["number"].isna())
+            kept.append(_typed(part))
     frame = pd.concat(kept, ignore_index=True)
-    for name in set(columns.values()) - set(frame.columns):
-        frame[name] = np.nan
-    for name in ("time", "start", "end", "intime", "outtime"):
-        if name in frame:
-            frame[name] = frame[name].fillna("NaT").to_numpy("datetime64[s]")
+    for name in set(wanted) - set(frame.columns):
+        frame[name] = np.datetime64("NaT", "s") if name in _TIMES else "" if name in _TEXTS else np.nan
     return frame
 
 
-def _dtype(path: Path, names: Mapping[str, str]) -> dict[str, str]:
-    import pandas as pd
-
-    texts = {
-        "time",
-        "start",
-        "end",
-        "intime",
-        "outtime",
-        "text",
-        "unit",
-        "amount_unit",
-        "rate_unit",
-        "status",
-        "code",
-        "stopped",
-        "born",
-        "label",
-    }
-    return {name: "str" for name in pd.read_csv(path, nrows=0).columns if names.get(name.lower()) in texts}
+def _typed(part: pd.DataFrame) -> pd.DataFrame:
+    """Turn the texts of times into times."""
+    for name in _TIMES:
+        if name in part:
+            part[name] = part[name].fillna("NaT").to_numpy("datetime64[s]")
+    return part
 
 
 def _stays(files: Mapping[str, Path]) -> pd.DataFrame:
     columns = {
-        "icustay_id": "stay",
-        "subject_id": "subject",
-        "hadm_id": "admission",
-        "intime": "intime",
+        "icustay_id": "stay", "stay_id": "stay", "subject_id": "subject", "hadm_id": "admission", "intime": "intime",
         "outtime": "outtime",
-    }
-    table = _table(files["icustays"], columns)
+    }  # fmt: skip
     people = {
-        "subject_id": "subject",
-        "gender": "sex",
-        "dob": "born",
-        "anchor_age": "anchor_age",
+        "subject_id": "subject", "gender": "sex", "dob": "born", "anchor_age": "anchor_age",
         "anchor_year": "anchor_year",
-    }
-    table = table.merge(_table(files["patients"], people), on="subject", how="left")
+    }  # fmt: skip
+    table = _table(files["icustays"], columns)
+    table = table.merge(_table(files["patients"], people).drop(columns="row"), on="subject", how="left")
     year = table["intime"].dt.year
     if table["anchor_age"].notna().any():
         age = table["anchor_age"].astype(float) + year - table["anchor_year"].astype(float)
@@ -219,4 +208,9 @@ def _stays(files: Mapping[str, Path]) -> pd.DataFrame:
         before = (table["intime"].dt.month * 100 + table["intime"].dt.day) < (born[1] * 100 + born[2])
         age = year - born[0] - before
     table["age"] = age.where(age <= 89, 90.0).where(age.notna())
-    return table.drop(columns=["born", "anchor_age", "anchor_year"])
+    return table.drop(columns=["born", "anchor_age", "anchor_year", "row"])
+
+
+def _diagnoses(files: Mapping[str, Path]) -> pd.DataFrame | None:
+    columns = {"hadm_id": "admission", "icd9_code": "code", "icd_code": "code"}
+    return _table(files["diagnoses_icd"], columns) if "diagnoses_icd" in files else None

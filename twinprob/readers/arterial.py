@@ -12,7 +12,8 @@ from scipy.signal import butter, find_peaks, sosfiltfilt
 from ..patient import units
 from ..patient.ledger import Ledger
 from ..patient.record import Record
-from ._hemodynamic_items import MEASURED
+from ._mimic_items import CIRCULATION
+from ._sheet import open_samples
 from .waveform import _check_clock, _column
 
 if TYPE_CHECKING:
@@ -135,9 +136,7 @@ def read(
         If a column is missing, neither or both of `time` and `rate` are given, the clock jumps back, or there is no
         beat in it.
     """
-    import pandas as pd
-
-    frame = table if isinstance(table, pd.DataFrame) else pd.read_csv(table)
+    frame = open_samples(table)
     if (time is None) == (rate is None):
         raise ValueError(
             "Give exactly one of `time` (a column of the file and its unit) and `rate` (samples per second)."
@@ -175,7 +174,7 @@ def _faults(found: Beats, broken: np.ndarray) -> np.ndarray:
     period = 60.0 * (found.ends - found.begins)
     sizes = {"systolic_pressure": found.systolic, "diastolic_pressure": found.diastolic}
     sizes["mean_arterial_pressure"] = found.mean
-    outside = [(values < MEASURED[name].low) | (values > MEASURED[name].high) for name, values in sizes.items()]
+    outside = [(values < CIRCULATION[name].low) | (values > CIRCULATION[name].high) for name, values in sizes.items()]
     faults = {
         "a gap in the samples": broken,
         "no pulse for too long": (period < _SHORTEST) | (period > _LONGEST),

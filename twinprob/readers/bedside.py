@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from ..patient import units
+from ..patient import suspicion, units
 from ..patient.inputs import Inputs
-from ._hemodynamic_items import DRUGS, FLUIDS, HIGHEST_FLOW, MEASURED
+from ._mimic_items import CIRCULATION, DRUGS, FLUIDS, HIGHEST_FLOW
+from ._orders import salt_factor
 
 __all__ = ["fluid", "infusion", "pressures"]
 
@@ -25,6 +27,8 @@ def infusion(
     *,
     concentration: tuple[float, str] | None = None,
     weight: float | None = None,
+    salt: str | None = None,
+    trusted: Iterable[str] = (),
 ) -> Inputs:
     """Give a vasoactive drug as intervals of constant rate, in the unit that a record holds.
 
@@ -42,17 +46,22 @@ def infusion(
         Of the syringe, for a pump's rate: for example ``(60.0, "ug/mL")``.
     weight : float, optional
         kg, where one unit is per kilogram.
+    salt : {"base", "tartrate"}, optional
+        What the rates of norepinephrine are of: a label in tartrate says twice what one in base does, and both are in
+        use. Models and records mean the base.
+    trusted : iterable of str
+        The drug, where its unit is right although the rates would fit another one better.
 
     Returns
     -------
     inputs : Inputs
-        In ug/kg/min, vasopressin in U/min.
+        In ug/kg/min of base, vasopressin in U/min.
 
     Raises
     ------
     ValueError
-        If the drug is unknown, a pump's rate has no concentration, a weight is needed and missing, or a rate is one
-        that nobody gives: then the message says which other unit would explain it.
+        If the drug or the salt is unknown, a pump's rate has no concentration, a weight is needed and missing, or a
+        rate is one that nobody gives or that fits another unit better: then the message says which.
 
     Examples
     --------
@@ -80,13 +89,17 @@ def infusion(
         values = values * amount * units.convert(1.0, unit, f"{volume}/min")
         values, unit = units.convert(values, f"{solute}/min", dose), dose
     found = np.asarray(units.convert(values, unit, about.unit, variable=drug, weight=weight), float)
+    found = found / salt_factor(drug, salt)
     bad = np.flatnonzero(found > about.high)
     if bad.size:
         raise ValueError(
             f"{drug} rate {bad[0]}, declared in {unit}, is above {about.high:g} {about.unit}, which nobody gives "
             f"({bad.size} of {found.size} rates are). {_explained(about.unit, unit, values, about.high, weight)}"
         )
-    return Inputs.infusions(drug, starts, ends, found, about.unit, own=(drug,))
+    given = Inputs.infusions(drug, starts, ends, found, about.unit, own=(drug,))
+    if drug not in trusted:
+        suspicion.require_usual_rates(drug, given[drug].to(unit, variable=drug, weight=weight), weight)
+    return given
 
 
 def fluid(name: str, times: Any, volumes: Any, unit: str = "mL", *, duration: float | str | None = None) -> Inputs:
@@ -165,7 +178,7 @@ def pressures(times: Any, *, mean: Any = None, systolic: Any = None, diastolic: 
         if raw is None:
             continue
         values = np.asarray(units.convert(np.array(raw, float, ndmin=1), unit, "mmHg"), float)
-        about = MEASURED[name]
+        about = CIRCULATION[name]
         bad = np.flatnonzero(np.isfinite(values) & ~((values >= about.low) & (values <= about.high)))
         if bad.size:
             raise ValueError(

@@ -1,42 +1,50 @@
-"""The metabolic part of MIMIC: glucose, insulin, dextrose, nutrition, weight; the III and the IV table layout.
+"""MIMIC: glucose, lungs and circulation of one ICU stay on one clock; the III and the IV table layout.
 
-Times are differences to the stay's admission, so the shifted dates (years 2100 to 2211) never enter.
+Times are differences to the stay's admission, so the shifted dates (years 2100 to 2211) never enter. Every row that
+names a variable of this library, or whose item's label looks like one, has a line in `Record.ledger`.
+
+When a value was known:
+
+- laboratory (``labevents``): when its result was stored (``storetime``), for blood is drawn long before anyone knows.
+  MIMIC-III does not say when; there the chart's copy of a value says it, and a value without a copy counts as known
+  when it was drawn.
+- the chart's copies of laboratory values: when they were stored, since they stand at the time of drawing. Of a
+  laboratory value and its copy the earlier of the two known times holds.
+- anything else in the chart: when it was charted. A nurse knew it then; ``storetime`` is when somebody validated it,
+  hours later.
+- what was given: when it began (MetaVision, MIMIC-IV), as whoever started it knew; or when it was charted (CareVue),
+  where a volume is charted once it has run in.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..patient import units
-from ..patient.course import Course, sustained_rates
-from ..patient.inputs import Inputs
-from ..patient.ledger import Ledger
+from ..patient.ledger import Ledger, Line
 from ..patient.nutrition import glucose_content
 from ..patient.record import Record
-from ._mimic_tables import (
-    GLUCOSE_CHART,
-    GLUCOSE_COPIES,
-    HEIGHT,
-    INSULIN_CAREVUE,
-    INSULIN_OTHER,
-    INSULIN_REGULAR,
-    WEIGHT,
-    Tables,
-    load,
-)
+from ._doses import inputs_of
+from ._fates import Fates
+from ._mimic_carevue import HOLD, charted
+from ._mimic_items import CHART_ITEMS, DOMAINS, GLUCOSE, INSULIN_REGULAR, LAB_ITEMS, VENTILATOR_MODE, domain, looks_like
+from ._mimic_measured import Measured, View, texts, view
+from ._mimic_person import covariates, token
+from ._mimic_running import running
+from ._mimic_settings import above_peep, settings
+from ._mimic_tables import NUTRITION, ROUTES, Tables, load
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Tables", "load", "read", "stays"]
+__all__ = ["DOMAINS", "HOLD", "Tables", "load", "read", "recognized", "stays"]
 
-NOT_IV = "06-Insulin (Non IV)"
-# Settings: how long a CareVue rate holds without another row, over how long a volume without a beginning ran, and
-# how long a piggyback takes.
-HOLD, RUN, PIGGYBACK = 240.0, 60.0, 30.0
+_WATER = re.compile(r"water|flush|^h2o", re.IGNORECASE)
 
 
 def stays(folder: str | PathLike[str] | Tables) -> pd.DataFrame:
@@ -53,26 +61,40 @@ def stays(folder: str | PathLike[str] | Tables) -> pd.DataFrame:
         Columns stay, hours (length), glucose (values charted), insulin (rows charted); most glucose first.
     """
     tables = folder if isinstance(folder, Tables) else load(folder)
-    table = tables.stays
-    hours = (table["outtime"] - table["intime"]) / np.timedelta64(1, "s") / 3600
-    insulin = {*INSULIN_CAREVUE, INSULIN_REGULAR}
-    charted = tables.chart[tables.chart["item"].isin(GLUCOSE_CHART)].groupby("stay").size()
-    doses = sum(
-        part[part["item"].isin(insulin)].groupby("stay").size().reindex(table["stay"], fill_value=0)
-        for part in (tables.running, tables.charted)
-    )
-    listed = table[["stay"]].assign(
-        hours=hours, glucose=charted.reindex(table["stay"], fill_value=0).to_numpy(), insulin=np.asarray(doses)
-    )
+    listed = listed_stays(tables)
+    listed["glucose"] = counted(tables.chart, GLUCOSE.items, listed["stay"])
+    listed["insulin"] = sum(counted(part, INSULIN_REGULAR, listed["stay"]) for part in (tables.running, tables.charted))
     return listed.sort_values("glucose", ascending=False, ignore_index=True, kind="stable")
 
 
-def read(folder: str | PathLike[str] | Tables, stay: int, *, until: float | str | None = None) -> Record:
+def listed_stays(tables: Tables) -> pd.DataFrame:
+    """Return stays and their length in hours."""
+    table = tables.stays
+    return table[["stay"]].assign(hours=(table["outtime"] - table["intime"]) / np.timedelta64(1, "s") / 3600)
+
+
+def counted(frame: pd.DataFrame, items: Iterable[int], stays: pd.Series) -> np.ndarray:
+    """Return how many rows of some items each stay has."""
+    return frame[frame["item"].isin(list(items))].groupby("stay").size().reindex(stays, fill_value=0).to_numpy()
+
+
+def read(
+    folder: str | PathLike[str] | Tables,
+    stay: int,
+    *,
+    only: str | Iterable[str] = DOMAINS,
+    lead: float | str = "30 min",
+    bolus_duration: float | str | None = None,
+    until: float | str | None = None,
+) -> Record:
     """Read one ICU stay.
 
-    Glucose from the laboratory and the chart (each measurement once), intravenous insulin, dextrose, parenteral and
-    enteral nutrition with the contents of `twinprob.nutrition` (settings), weight, height, age, sex, and diabetic
-    status from discharge codes. t = 0 is ICU admission.
+    *Glucose*: from the laboratory and the chart (each measurement once), intravenous and subcutaneous insulin,
+    dextrose, parenteral and enteral nutrition with the contents of `twinprob.patient.nutrition` (settings).
+    *Lungs*: settings (PEEP, tidal volume, rate, inspired oxygen) as inputs; plateau, peak and mean airway pressure,
+    tidal volume as measured, arterial blood gases (each once) and pulse oximetry. *Circulation*: arterial, cuff and
+    central venous pressures, heart rate, cardiac output; vasopressors; crystalloid, albumin and other colloid, blood.
+    Weight, height, age, sex, and diabetic status from discharge codes. t = 0 is ICU admission.
 
     Parameters
     ----------
@@ -80,243 +102,152 @@ def read(folder: str | PathLike[str] | Tables, stay: int, *, until: float | str 
         The folder, or what `load` returned: reading many stays then reads the files once.
     stay : int
         ICUSTAY_ID or stay_id.
+    only : str or iterable of str
+        Domains to read: "glucose", "lungs", "circulation".
+    lead : float or str, min
+        How long before its first row a new setting is taken to have been in force, though never as early as the row
+        before: what is charted together was so together. The setting is known at its row.
+    bolus_duration : float or str, min, optional
+        Over how long a fluid bolus ran that is charted without a duration (MetaVision charts every one as one minute
+        long). Without it such boluses are set aside.
     until : float or str, min, optional
-        Return only what was known then.
+        Return only what was known then; what is fixed about the patient is that of the whole stay.
 
     Returns
     -------
     record : Record
-        `record.skipped` counts rows left out, and why. Equal times with different values are averaged.
+        `record.ledger` accounts for every row; `record.person` is the same for all stays of one person.
 
     Raises
     ------
     ValueError
-        If the stay does not exist, or has no glucose value.
+        If the stay does not exist, a domain is unknown, `lead` is negative, or nothing was measured in the stay.
 
     Notes
     -----
-    CareVue charts an insulin rate, and at the end of the hour the units already infused, under one order: the
-    amounts repeat the rates and are left out; only amounts of an order without rates are boluses. Volumes are
-    charted when they have run in. Food by mouth is not known.
+    From spring to autumn MetaVision's clock is an hour ahead of the laboratory's: the laboratory's values move to the
+    chart's clock. Equal times with different values are averaged. Rows of one chain of orders (``linkorderid``)
+    replace each other, different orders add; a row is a repeat only with the same ``orderid``. An amount is what was
+    given: where it says that a rate was meant in another unit (per hour charted per minute, not per kilogram), the
+    rate is corrected and the ledger says so; where it differs from rate × duration more than twofold otherwise, the
+    row is set aside. CareVue charts an insulin rate, and at the end of the hour the units already infused: the
+    amounts repeat the rates. Volumes are charted when they have run in. A blood gas is arterial if its specimen says
+    so, if it is charted as arterial, or if its oxygen is 60 mmHg or more. A setting holds until its next row, or
+    until the ventilator is on standby. The weight is the admission weight, or the next best reading, that agrees with
+    the median of all. Food by mouth is not known; `recognized` says how much of what was charted is.
     """
     tables = folder if isinstance(folder, Tables) else load(folder)
     found = tables.stays[tables.stays["stay"] == stay]
     if found.empty:
         raise ValueError("Argument `stay` must be a stay of the folder; `stays(folder)` lists them.")
+    domains = _domains(only)
+    ahead = units.minutes(lead)
+    if ahead < 0:
+        raise ValueError(f"Argument `lead` must not be negative, but is {ahead:g} min.")
     row = found.iloc[0]
-    lost: dict[str, list[float]] = {}
-    glucose = _glucose(tables, row, lost)
-    parts = [*_running(tables, row, lost), *_charted(tables, row, lost)]
+    lines: list[Line] = []
+    chart, labs = _chart(tables, row, domains, lines), _labs(tables, row, domains, lines)
+    orders = tables.of("running", stay, -row["subject"])
+    fixed, said = covariates(tables, row, chart, orders["patient_weight"].to_numpy(float))
+    lines += said
+    measured = Measured(chart, labs)
+    observations = measured.read(domains)
+    weight = fixed["weight"][0] if "weight" in fixed else None
+    duration = None if bolus_duration is None else units.minutes(bolus_duration)
+    notes = tables.of("charted", stay, -row["subject"])
+    given = [
+        running(orders, row, tables.sources["running"], tables.labels, domains, weight, duration),
+        charted(notes, row, tables.sources["charted"], tables.labels, domains, weight),
+    ]
+    inputs = inputs_of([one for doses, _ in given for one in doses], weight)
+    if "lungs" in domains:
+        set_to, times, said = settings(chart, ahead)
+        inputs, lines = inputs | set_to, [*lines, *said]
+        for name, wrong in above_peep(observations, set_to, times["peep"]).items():
+            measured.leave_out(name, wrong, "not above PEEP")
+    lines += measured.lines() + [line for _, accounts in given for fates in accounts for line in fates.lines()]
     record = Record.build(
-        {"glucose": glucose}, _inputs(parts, lost), _covariates(tables, row), ledger=Ledger.of_reasons(lost)
-    )
+        observations, inputs, fixed, own=("cardiac_output",), ledger=Ledger(tuple(lines)),
+        person=token("mimic", row["subject"]),
+    )  # fmt: skip
     return record if until is None else record.until(until)
 
 
-def _minutes(times: pd.Series, row: pd.Series) -> np.ndarray:
-    return (times.to_numpy("datetime64[s]") - np.datetime64(row["intime"], "s")) / np.timedelta64(1, "s") / 60.0
+def _domains(only: str | Iterable[str]) -> tuple[str, ...]:
+    asked = (only,) if isinstance(only, str) else tuple(only)
+    for name in asked:
+        if name not in DOMAINS:
+            raise ValueError(f"Argument `only` must name domains among {', '.join(DOMAINS)}, but has {name!r}.")
+    return asked
 
 
-def _texts(column: pd.Series) -> pd.Series:
-    return column.fillna("").astype("str")
+def _chart(tables: Tables, row: pd.Series, domains: tuple[str, ...], lines: list[Line]) -> View:
+    """Return the stay's rows of the chart; those that are read by no variable, or have no stay, are accounted for."""
+    frame = tables.of("chart", row["stay"], -row["subject"])
+    rows = view(tables, "chart", frame, row)
+    astray = (frame["stay"] != row["stay"]).to_numpy()
+    lines += _unread(rows, np.isin(rows.item, list(CHART_ITEMS)) & ~astray, CHART_ITEMS, tables, domains, astray)
+    kept = rows.select(np.isin(rows.item, list(CHART_ITEMS)) & ~astray)
+    if "lungs" in domains:
+        modes = kept.select(np.isin(kept.item, VENTILATOR_MODE))
+        lines += Fates(modes.source, "ventilator_mode", modes.row, modes.time).lines()
+    return kept
 
 
-def _glucose(
-    tables: Tables, row: pd.Series, lost: dict[str, list[float]]
-) -> tuple[np.ndarray, np.ndarray, str, np.ndarray]:
-    chart = tables.chart[(tables.chart["stay"] == row["stay"]) & tables.chart["item"].isin(GLUCOSE_CHART)]
-    labs = tables.labs[tables.labs["subject"] == row["subject"]]
-    labs = labs[(labs["time"] >= row["intime"]) & (labs["time"] <= row["outtime"])]
-    drawn, copied = _own_clock(labs, chart, row)
-    lost.setdefault("glucose: laboratory value charted again an hour later (summer time)", []).extend(drawn[copied])
-    drawn, labs = drawn[~copied], labs[~copied]
-    times = np.concatenate([drawn, _minutes(chart["time"], row)])
-    text = _texts(labs["text"])
-    above = text.str.extract(r"(?i)^(?:greater than|>)\s*(\d+)$")[0].astype(float)
-    below = text.str.extract(r"(?i)^(?:less than|<)\s*(\d+)$")[0].astype(float)
-    values = np.concatenate(
-        [labs["number"].fillna(above).fillna(below).to_numpy(float), chart["number"].to_numpy(float)]
-    )
-    limits = np.zeros(times.size, np.int8)
-    limits[: len(labs)] = above.notna().to_numpy().astype(np.int8) - below.notna().to_numpy()
-    errors = np.append(np.zeros(len(labs), bool), chart["error"].fillna(0).to_numpy(float) == 1)
-    sensible = units.plausible("glucose", np.nan_to_num(values, nan=-1.0), "mg/dL")
-    reasons = np.select(
-        [errors, ~np.isfinite(values), ~np.isfinite(times), ~sensible],
-        ["charted as an error", "not a number", "no time", "implausible"],
-        default="",
-    )
-    for why in np.unique(reasons[reasons != ""]):
-        lost.setdefault(f"glucose: {why}", []).extend(times[reasons == why])
-    good = reasons == ""
-    return _one_value_each(times[good], values[good], limits[good], lost)
+def _labs(tables: Tables, row: pd.Series, domains: tuple[str, ...], lines: list[Line]) -> View:
+    """Return the person's laboratory rows within the stay; the others are accounted for."""
+    frame = tables.of("labs", row["subject"])
+    rows = view(tables, "labs", frame, row)
+    ours = np.isin(rows.item, list(LAB_ITEMS))
+    inside = ((frame["time"] >= row["intime"]) & (frame["time"] <= row["outtime"])).to_numpy()
+    lines += _unread(rows, ours & inside, LAB_ITEMS, tables, domains, ours & ~inside)
+    return rows.select(ours & inside)
 
 
-def _one_value_each(
-    times: np.ndarray, values: np.ndarray, limits: np.ndarray, lost: dict[str, list[float]]
-) -> tuple[np.ndarray, np.ndarray, str, np.ndarray]:
-    """Drop what is charted twice and average what differs at the same time."""
-    order = np.lexsort((values, times))
-    times, values, limits = times[order], values[order], limits[order]
-    repeat = np.append(False, (np.diff(times) == 0) & (np.diff(values) == 0))[: times.size]
-    lost.setdefault("glucose: the same value charted twice", []).extend(times[repeat])
-    times, values, limits = times[~repeat], values[~repeat], limits[~repeat]
-    moments, which, count = np.unique(times, return_inverse=True, return_counts=True)
-    lost.setdefault("glucose: averaged with another value at the same time", []).extend(np.repeat(moments, count - 1))
-    means = np.bincount(which, weights=values, minlength=moments.size) / np.maximum(count, 1)
-    first = np.searchsorted(times, moments)
-    return moments, means, "mg/dL", np.where(count == 1, limits[first], 0) if moments.size else limits
+def _unread(
+    rows: View, read: np.ndarray, items: dict[int, str], tables: Tables, domains: tuple[str, ...], elsewhere: np.ndarray
+) -> list[Line]:
+    """Account for rows that are not read: of another stay or none, or of an item that only looks like a variable."""
+    lines: list[Line] = []
+    for item in np.unique(rows.item[~read]).tolist():
+        label = tables.labels.get(int(item), "")
+        name = items.get(item) or looks_like(label) or ""
+        if domain(name) not in (None, *domains):
+            continue
+        these = ~read & (rows.item == item)
+        fates = Fates(rows.source, name, rows.row[these], rows.time[these])
+        fates.aside(elsewhere[these], "not of this stay" if rows.source == "labevents" else "charted without a stay")
+        fates.aside(fates.left, f"item {label!r} is not read")
+        lines += fates.lines()
+    return lines
 
 
-def _own_clock(labs: pd.DataFrame, chart: pd.DataFrame, row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return laboratory times on the chart's clock, and which values the chart repeats an hour later.
+def recognized(folder: str | PathLike[str] | Tables, stay: int | None = None) -> float:
+    """Return how much of what was charted by mouth and tube is known for its carbohydrate, as a share of the volume.
 
-    From spring to autumn MetaVision's clock is one hour ahead of the laboratory's: in the demo 275 of 570 charted
-    laboratory values stand exactly 60 min after their original, none of them between December and February.
+    Parameters
+    ----------
+    folder : path or Tables
+        As for `read`.
+    stay : int, optional
+        One stay; by default all.
+
+    Returns
+    -------
+    share : float
+        Between 0 and 1, water counted as known; NaN where nothing was charted.
     """
-    copies = chart[chart["item"].isin(GLUCOSE_COPIES)]
-    charted = set(zip(_minutes(copies["time"], row).tolist(), copies["number"].tolist(), strict=True))
-    times, values = _minutes(labs["time"], row), labs["number"].to_numpy(float)
-    same = np.array([(time, value) in charted for time, value in zip(times, values, strict=True)], bool)
-    later = np.array([(time + 60.0, value) in charted for time, value in zip(times, values, strict=True)], bool) & ~same
-    known = np.flatnonzero(same | later)
-    if known.size == 0:
-        return times, later
-    nearest = known[np.abs(times[:, None] - times[known][None, :]).argmin(axis=1)]
-    return np.where(later[nearest], times + 60.0, times), later
-
-
-def _running(tables: Tables, row: pd.Series, lost: dict[str, list[float]]) -> list[tuple[str, Course]]:
-    """Return the inputs charted with a start and an end: MetaVision and MIMIC-IV."""
-    rows = tables.running[tables.running["stay"] == row["stay"]]
-    rewritten = _texts(rows["status"]).str.lower() == "rewritten"
-    lost.setdefault("inputs: rewritten", []).extend(_minutes(rows["start"][rewritten], row))
-    parts: list[tuple[str, Course]] = []
-    for item, some in rows[~rewritten].groupby("item"):
-        starts, ends = (
-            _minutes(some["start"], row),
-            np.maximum(_minutes(some["end"], row), _minutes(some["start"], row) + 1.0),
-        )
-        amounts, rates = some["amount"].to_numpy(float), some["rate"].to_numpy(float)
-        pushed = np.isnan(rates)
-        content = None if item in (INSULIN_REGULAR, *INSULIN_OTHER) else glucose_content(tables.labels[int(item)])
-        if content is not None:
-            name, glucose = content
-            liters = _texts(some["amount_unit"]).str.lower().isin(["l", "liter"]).to_numpy()
-            usable = liters | _texts(some["amount_unit"]).str.lower().isin(["ml"]).to_numpy()
-            # A piggyback's diluent is charted as a push of one minute.
-            ends = np.where(
-                pushed & (amounts >= 50) & (ends - starts < PIGGYBACK) & (name == "parenteral_glucose"),
-                starts + PIGGYBACK,
-                ends,
-            )
-            rates = np.where(usable, amounts * np.where(liters, 1000.0, 1.0), np.nan) * glucose / (ends - starts)
-            parts.append((name, Course(starts, ends, rates, "mmol/min", pushed)))
-            continue
-        usable = _texts(some["amount_unit"]).map(units.normalize).eq("U").to_numpy()
-        rates = np.where(pushed, amounts * 60 / (ends - starts), rates)
-        per_minute = _texts(some["rate_unit"]).map(units.normalize).eq("U/min").to_numpy()
-        rates = np.where(usable, rates * np.where(per_minute & ~pushed, 60.0, 1.0), np.nan)
-        under_skin = ((_texts(some["order"]) == NOT_IV).to_numpy() & pushed) | (item != INSULIN_REGULAR)
-        for name, these in (("insulin", ~under_skin), ("subcutaneous_insulin", under_skin)):
-            parts.append((name, Course(starts[these], ends[these], rates[these], "U/h", pushed[these])))
-    return parts
-
-
-def _charted(tables: Tables, row: pd.Series, lost: dict[str, list[float]]) -> list[tuple[str, Course]]:
-    """Return the inputs charted at a time: CareVue."""
-    rows = tables.charted[tables.charted["stay"] == row["stay"]]
-    parts: list[tuple[str, Course]] = []
-    for (item, _), some in rows.sort_values("time", kind="stable").groupby(["item", "order"], dropna=False):
-        times, amounts, rates = (
-            _minutes(some["time"], row),
-            some["amount"].to_numpy(float),
-            some["rate"].to_numpy(float),
-        )
-        stopped = _texts(some["stopped"]).isin(["Stopped", "D/C'd"]).to_numpy()
-        if item in INSULIN_CAREVUE:
-            parts.append(("insulin", _rates(times, rates, stopped)))
-            given = (amounts > 0) & np.isnan(rates)
-            if np.isfinite(rates).any():
-                lost.setdefault("insulin: amount already counted by its charted rate", []).extend(times[given])
-            else:
-                parts.append(
-                    (
-                        "insulin",
-                        Course(
-                            times[given], times[given] + 1.0, amounts[given] * 60.0, "U/h", np.ones(given.sum(), bool)
-                        ),
-                    )
-                )
-            continue
-        content = glucose_content(tables.labels[int(item)])
-        if content is None:
-            continue
-        name, glucose = content
-        given = amounts > 0
-        before = np.append(-np.inf, times[:-1])
-        begins = np.where((times - before <= HOLD) & (times > before), before, times - RUN)
-        volumes = Course(
-            begins[given],
-            times[given],
-            (amounts * glucose / (times - begins))[given],
-            "mmol/min",
-            np.zeros(given.sum(), bool),
-        )
-        parts.append((name, volumes))
-    return parts
-
-
-def _rates(times: np.ndarray, rates: np.ndarray, stopped: np.ndarray) -> Course:
-    """Let each charted rate hold until the next charted rate or stop of its order."""
-    said = np.isfinite(rates) | stopped
-    moments = np.unique(times[said])
-    # At one time a stop outranks a rate: a row that says "Stopped" still carries the last rate.
-    values = np.array(
-        [0.0 if stopped[(times == time) & said].any() else rates[(times == time) & said][-1] for time in moments]
-    )
-    ends = np.minimum(np.append(moments[1:], np.inf), moments + HOLD)
-    on = values > 0
-    return Course(moments[on], ends[on], values[on], "U/h", np.zeros(on.sum(), bool))
-
-
-def _inputs(parts: list[tuple[str, Course]], lost: dict[str, list[float]]) -> Inputs:
-    inputs = Inputs()
-    for name, course in parts:
-        good = np.isfinite(course.rates) & (course.rates >= 0) & (course.ends > course.starts)
-        good &= units.plausible(name, np.where(good, sustained_rates(course), np.nan), course.unit)
-        lost.setdefault(f"{name}: unusable unit, implausible amount or no duration", []).extend(course.starts[~good])
-        good &= course.rates > 0
-        if good.any():
-            columns = (course.starts[good], course.ends[good], course.rates[good], course.unit)
-            inputs = inputs | Inputs.infusions(name, *columns, bolus=course.bolus[good])
-    return inputs
-
-
-def _covariates(tables: Tables, row: pd.Series) -> dict[str, Any]:
-    chart = tables.chart[(tables.chart["stay"] == row["stay"]) & ~(tables.chart["error"] == 1)]
-    found: dict[str, Any] = {}
-    for name, unit, items in (("weight", "kg", WEIGHT), ("height", "cm", HEIGHT)):
-        for item, factor in items.items():
-            values = chart[chart["item"] == item].sort_values("time", kind="stable")["number"].to_numpy(float) * factor
-            values = values[units.plausible(name, values, unit) & (values > 25)]
-            if values.size and name not in found:
-                found[name] = (float(values[0]), unit)
-    if np.isfinite(row["age"]):
-        found["age"] = (float(row["age"]), "year")
-    if str(row["sex"]).upper() in ("F", "M"):
-        found["sex"] = "female" if str(row["sex"]).upper() == "F" else "male"
-    status = _diabetic_status(tables, row)
-    return {**found, **({"diabetic_status": status} if status else {})}
-
-
-def _diabetic_status(tables: Tables, row: pd.Series) -> str | None:
-    """Read ICD-9 250.x1 and 250.x3 as type 1, 250.x0 and 250.x2 as type 2, ICD-10 E10 and E11; None without codes."""
-    if tables.diagnoses is None:
-        return None
-    codes = tables.diagnoses[tables.diagnoses["admission"] == row["admission"]]["code"].astype("str").str.strip()
-    if codes.empty:
-        return None
-    if any(code.startswith("E10") or (code.startswith("250") and code[4:5] in ("1", "3")) for code in codes):
-        return "type1"
-    return "type2" if any(code.startswith(("E11", "250")) for code in codes) else "none"
+    tables = folder if isinstance(folder, Tables) else load(folder)
+    known = total = 0.0
+    for frame, column, words in ((tables.running, "order", NUTRITION), (tables.charted, "route", ROUTES)):
+        rows = frame if stay is None else frame[frame["stay"] == stay]
+        kept = texts(rows[column]).str.startswith(words) & (rows["amount"] > 0)
+        kept &= texts(rows["amount_unit"]).str.lower().isin(["ml", "cc"])
+        if "status" in rows:
+            kept &= texts(rows["status"]).str.lower() != "rewritten"
+        volumes = rows[kept].groupby("item")["amount"].sum()
+        for item, volume in volumes.items():
+            label = tables.labels.get(int(item), "")
+            total += volume
+            known += volume if glucose_content(label) or _WATER.search(label) else 0.0
+    return known / total if total else float("nan")

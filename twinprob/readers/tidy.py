@@ -1,11 +1,10 @@
-"""The tidy long table: one measurement, one dose or one property per row."""
+"""The tidy long table: one measurement, one dose, one setting or one property per row."""
 
 from __future__ import annotations
 
-import datetime
-import math
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import tzinfo
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +12,21 @@ import numpy as np
 
 from ..patient import units
 from ..patient.inputs import Inputs
+from ..patient.ledger import Ledger, Line
 from ..patient.record import Record
+from ._clock import Clock
+from ._measured import properties, series_of
+from ._orders import history_of
+from ._rows import Declared, Entry, Row, ledger_of, require_span, rows_of, timed
+from ._sheet import one_patient, open_sheet, require_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_WORDS = ("time", "variable", "value", "unit", "start", "end", "rate", "limit", "bolus")
-_PATIENTS = ("patient", "patient_id", "subject_id", "hadm_id", "stay_id", "icustay_id", "id")
-_LIMIT = re.compile(r"\s*([<>≤≥])=?\s*(.+)")
-_ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?\s*(Z|[+-]\d{2}:?\d{2})?")
+_COLUMNS = ("time", "variable", "value", "unit", "start", "end", "rate", "amount", "limit", "bolus", "order", "known",
+            "rate_unit", "amount_unit")  # fmt: skip
+_MEASURED = "time, variable, value, unit (inputs: start, end, variable, rate, unit)"
+_GIVEN = "start, end, variable, rate, unit"
 
 
 def read_tidy(
@@ -30,249 +35,302 @@ def read_tidy(
     covariates: Mapping[str, Any] | None = None,
     *,
     own: Iterable[str] = (),
+    trusted: Iterable[str] = (),
+    patient: Any = None,
     time_unit: str = "min",
-    origin: str | None = None,
+    origin: Any = None,
+    timezone: str | tzinfo | None = None,
+    date_format: str | None = None,
+    decimal: str | None = None,
+    limits: Mapping[str, tuple[float | None, float | None, str]] | None = None,
+    concentrations: Mapping[str, tuple[float, str]] | None = None,
+    salts: Mapping[str, str] | None = None,
+    ends: str | None = None,
+    bolus_duration: float | str = 1.0,
     start: float | str | None = None,
     end: float | str | None = None,
-    bolus_duration: float | str = 1.0,
+    longest_gap: float | str = "21 d",
+    longest: float | str = "400 d",
 ) -> Record:
-    """Read one patient from a long table.
+    r"""Read one patient from a long table.
 
-    A row with `time`, `variable`, `value`, `unit` is a measurement; ``<0.6`` and ``>33.3`` are detection limits. A
-    row with `start`, `end`, `variable`, `rate`, `unit` is an input, here or in a table of its own; without an end it
-    is a bolus and its unit an amount. A row without a time whose variable is a covariate is that property.
+    A row with `time`, `variable`, `value`, `unit` is a measurement; ``<0.6`` and ``> 33.3 mmol/L`` are detection
+    limits. A row of an input has `start` (or `time`), `end`, `variable`, `rate` (or `amount`), `unit`, here or in a
+    table of its own: rows of one `order` replace each other, different orders add, and without an order column all rows
+    of an input are one order. An amount without an end is a bolus, a setting holds until its next row. A row without a
+    time whose variable is a covariate is that property. `known` is when a row was known, if not at its time.
 
     Parameters
     ----------
     table : path or DataFrame
-        CSV or frame. Rows of different variables may be mixed; within a variable times go forward.
+        A text table (comma, semicolon or tab; gzip too) or frame. Rows of different variables may be mixed; within a
+        measured variable times go forward.
     inputs : path, DataFrame or Inputs, optional
         The input rows, if they are not in `table`.
     covariates : mapping, optional
         As for `Record.build`; these win over rows of `table`.
     own : iterable of str
         Names outside the vocabulary.
-    time_unit : str
-        Unit of numeric times: "min", "h", "d" or "s".
-    origin : str, optional
-        For ISO timestamps: the moment of t = 0. By default the earliest timestamp in the tables.
-    start, end : float or str, min, optional
+    trusted : iterable of str
         As for `Record.build`.
+    patient : str or int, optional
+        Which one, where a column such as patient or stay_id names several.
+    time_unit : str
+        Of numeric times: "min", "h", "d", "s" or "ms". Seconds since 1970 and a spreadsheet's day numbers are
+        recognized by their size under "s", "ms" and "d".
+    origin : str or datetime, optional
+        For dates: the moment of t = 0. By default the earliest in the tables.
+    timezone : str or tzinfo, optional
+        Where dates without an offset were written, such as "America/New_York": nights in which clocks change then last
+        as long as they did.
+    date_format : str, optional
+        How dates are written that are not year-month-day, as `datetime.strptime` takes it.
+    decimal : {".", ","}, optional
+        The decimal sign; by default it is found.
+    limits : mapping, optional
+        Each meter's lowest and highest reading, for cells such as LO and HI: ``{"glucose": (20, 600, "mg/dL")}``.
+    concentrations : mapping, optional
+        Of what is charted as a volume: ``{"insulin": (1, "U/mL")}``.
+    salts : mapping, optional
+        ``{"norepinephrine": "tartrate"}`` where rates are of the salt, twice those of the base.
+    ends : {"next"}, optional
+        A rate without an end holds until the next row of its order; the last one is refused unless it is 0 or this says
+        that it still runs.
     bolus_duration : float or str, min
         How long a dose without an end takes.
+    start, end : float or str, min, optional
+        As for `Record.build`.
+    longest_gap, longest : float or str, min
+        Between neighboring rows, and of the whole: beyond these, times are taken for a mistake.
 
     Returns
     -------
     record : Record
-        Checked; `record.skipped` counts the rows left out.
+        Checked; `record.ledger` says of every row what became of it.
 
     Raises
     ------
     ValueError
-        If a column is missing, times are no numbers or ISO timestamps or are mixed, a rate has no end, a number has
-        a decimal comma, several patients are in the table, or as `Record.build`.
+        Naming the row, the column and the remedy; or as `Record.build`.
+
+    Examples
+    --------
+    >>> import io
+    >>> rows = "0,glucose,180,mg/dL 60,glucose,LO,mg/dL 0,insulin,2,U/h 60,insulin,0,U/h".split()
+    >>> table = io.StringIO("\n".join(["time,variable,value,unit", *rows]))
+    >>> record = read_tidy(table, limits={"glucose": (20, 600, "mg/dL")})
+    >>> record.observations["glucose"].limits, record.inputs["insulin"].at([0, 60])
+    (array([ 0, -1], dtype=int8), array([2., 0.]))
     """
-    own = tuple(own)
-    rows = _rows(_frame(table), needed=("variable", "unit"))
-    given = inputs if isinstance(inputs, Inputs) else None
-    dosed = (
-        []
-        if inputs is None or given is not None
-        else _rows(_frame(inputs), needed=("start", "variable", "rate", "unit"))
+    declared = Declared(
+        tuple(own), limits or {}, concentrations or {}, salts or {}, ends, units.minutes(bolus_duration), tuple(trusted)
     )
-    clock = _clock([row.get(key) for row in [*rows, *dosed] for key in ("time", "start", "end")], time_unit, origin)
-    properties, measured = _sort_rows(rows, dosed, own)
-    observations = {name: _observation(name, some, clock) for name, some in measured.items()}
-    given = given or Inputs()
-    for row in dosed:
-        given = given | _input(row, clock, units.minutes(bolus_duration), own)
-    fixed = {**_properties(properties), **(covariates or {})}
-    return Record.build(observations, given, fixed, start=start, end=end, own=own)
+    sheet, others = one_patient(open_sheet(table, decimal=decimal), patient)
+    require_columns(sheet, ("variable", "unit", "time/start", "value/rate/amount"), _COLUMNS, _MEASURED)
+    rows = rows_of(sheet, _COLUMNS)
+    left = [Entry(Row("table", number, "", {}), "set aside", "of another patient") for number in others]
+    given = inputs if isinstance(inputs, Inputs) else None
+    if inputs is not None and given is None:
+        dosed, more = _input_rows(inputs, patient, decimal)
+        rows, left = rows + dosed, left + more
+    clock = Clock(time_unit, origin, timezone, date_format, sheet.decimal)
+    rows, notes = timed([row for row in rows if _kind(row, declared.own)], clock)
+    begin = None if start is None else units.minutes(start)
+    require_span(rows, begin, units.minutes(longest_gap), units.minutes(longest))
+    return assembled(
+        rows,
+        declared,
+        given=given,
+        covariates=covariates,
+        start=start,
+        end=end,
+        longest=longest,
+        left=left,
+        notes=notes,
+    )
 
 
-def _frame(table: Any) -> pd.DataFrame:
-    import pandas as pd
+def read_inputs(
+    table: str | PathLike[str] | pd.DataFrame,
+    *,
+    own: Iterable[str] = (),
+    weight: float | None = None,
+    time_unit: str = "min",
+    origin: Any = None,
+    timezone: str | tzinfo | None = None,
+    decimal: str | None = None,
+    bolus_duration: float | str = 1.0,
+) -> Inputs:
+    """Read a plan, or what was given, from a table of input rows alone.
 
-    if isinstance(table, pd.DataFrame):
-        return table
-    return pd.read_csv(table, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig")
+    Parameters
+    ----------
+    table : path or DataFrame
+        With the columns of an input in `read_tidy`; a row without an end runs on until the next of its order.
+    weight : float, optional
+        kg, where rows of one input are per kilogram and others are not.
+    own, time_unit, origin, timezone, decimal, bolus_duration
+        As for `read_tidy`; dates need an `origin`.
 
+    Returns
+    -------
+    inputs : Inputs
 
-def _rows(frame: pd.DataFrame, *, needed: tuple[str, ...]) -> list[dict[str, Any]]:
-    columns = {str(column).strip().lower(): column for column in frame.columns}
-    missing = [name for name in needed if name not in columns]
-    if missing or not {"time", "start"} & set(columns) or not {"value", "rate"} & set(columns):
+    Raises
+    ------
+    ValueError
+        As `read_tidy`.
+    """
+    declared = Declared(tuple(own), ends="next", bolus_duration=units.minutes(bolus_duration))
+    rows, _ = _input_rows(table, None, decimal)
+    clock = Clock(time_unit, origin, timezone, None, rows[0].decimal if rows else ".")
+    if origin is None and any(clock.dated(row.cells.get("start", row.cells.get("time"))) for row in rows):
         raise ValueError(
-            f"A tidy table needs the columns time, variable, value, unit (inputs: start, end, variable, rate, "
-            f"unit), but has {', '.join(columns)}."
+            "Dates in a table of inputs need the argument `origin`, the moment that the record calls 0 min, such as "
+            "2020-03-12T08:00."
         )
-    for name in _PATIENTS:
-        if name in columns and frame[columns[name]].nunique() > 1:
-            raise ValueError(
-                f"The table holds {frame[columns[name]].nunique()} patients in column {name!r}: pass the rows of one."
-            )
-    known = {name: frame[columns[name]].tolist() for name in _WORDS if name in columns}
-    return [
-        {name: value for name, value in zip(known, row, strict=True) if not _empty(value)}
-        for row in zip(*known.values(), strict=True)
-    ]
+    rows, _ = timed(rows, clock)
+    return _histories(rows, declared, weight)[0]
 
 
-def _empty(value: Any) -> bool:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return True
-    return bool(value != value)  # NaN and NaT are not equal to themselves
+def assembled(
+    rows: Sequence[Row],
+    declared: Declared,
+    *,
+    given: Inputs | None = None,
+    covariates: Mapping[str, Any] | None = None,
+    start: float | str | None = None,
+    end: float | str | None = None,
+    longest: float | str = "400 d",
+    left: Sequence[Entry] = (),
+    notes: tuple[str, ...] = (),
+) -> Record:
+    """Return the record of rows whose times are read.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    declared : Declared
+    given, covariates, start, end, longest
+        As for `Record.build`.
+    left : sequence of Entry
+        Rows left out before.
+    notes : tuple of str
+        For the record.
+
+    Returns
+    -------
+    record : Record
+
+    Raises
+    ------
+    ValueError
+        As `read_tidy`.
+    """
+    kinds = [_kind(row, declared.own) for row in rows]
+    by_kind = {kind: [row for row, mine in zip(rows, kinds, strict=True) if mine == kind] for kind in set(kinds)}
+    fixed, entries = properties(by_kind.get("covariate", []))
+    entries = [*left, *entries]
+    fixed.update(covariates or {})
+    observations: dict[str, Any] = {}
+    for name, some in _by_variable(by_kind.get("observation", [])).items():
+        series, said = series_of(name, some, declared)
+        entries += said
+        if series is not None:
+            observations[name] = series
+    courses, said, decided = _histories(by_kind.get("input", []), declared, _weight(fixed))
+    entries += said
+    ledger = ledger_of(entries)
+    record = Record.build(
+        observations,
+        courses if given is None else given | courses,
+        fixed,
+        start=start,
+        end=end,
+        own=declared.own,
+        trusted=declared.trusted,
+        longest=longest,
+        ledger=ledger,
+    )
+    return replace(record, ledger=_settled(ledger, record.ledger), notes=(*record.notes, *notes, *decided))
 
 
-def _sort_rows(
-    rows: list[dict[str, Any]], dosed: list[dict[str, Any]], own: tuple[str, ...]
-) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
-    """Return covariate rows and measurement rows by variable; input rows are appended to `dosed`."""
-    properties: list[dict[str, Any]] = []
-    measured: dict[str, list[dict[str, Any]]] = {}
-    for index, row in enumerate(rows):
-        if not row:
-            continue
-        if "variable" not in row:
-            raise ValueError(f"Row {index} has no variable.")
-        name = str(row["variable"]).strip()
-        kind = (
-            units.VOCABULARY[units.known(name, own=own)].kind
-            if name in units.VOCABULARY
-            else units.known(name, own=own) and None
-        )
-        if "start" in row or kind == "input":
-            dosed.append(row)
-        elif kind == "covariate" or (kind is None and "time" not in row):
-            properties.append(row)
-        else:
-            measured.setdefault(name, []).append(row)
-    return properties, measured
+def _input_rows(table: Any, patient: Any, decimal: str | None) -> tuple[list[Row], list[Entry]]:
+    sheet, others = one_patient(open_sheet(table, name="inputs", decimal=decimal), patient)
+    require_columns(sheet, ("variable", "unit", "start/time", "rate/amount/value"), _COLUMNS, _GIVEN)
+    left = [Entry(Row("inputs", number, "", {}), "set aside", "of another patient") for number in others]
+    return rows_of(sheet, _COLUMNS), left
 
 
-def _clock(times: list[Any], time_unit: str, origin: str | None) -> Callable[[Any], float]:
-    """Decide once how this table writes time, and return the function from a cell to minutes."""
-    present = [time for time in times if time is not None]
-    kinds = {_kind(time) for time in present}
-    if "?" in kinds or len(kinds) > 1:
-        # Dates identify patients, so the message names the row and not the cell.
-        bad = next((index for index, time in enumerate(times) if time is not None and _kind(time) == "?"), None)
-        what = (
-            f"but row {bad // 3} holds neither"
-            if bad is not None
-            else f"but the table mixes {' and '.join(sorted(kinds))}"
-        )
-        raise ValueError(
-            "Times must all be numbers (time_unit='min' or 'h'), all text such as '24 h', or all ISO "
-            f"timestamps such as 2020-03-12T08:00, {what}."
-        )
-    kind = kinds.pop() if kinds else "numbers"
-    if origin is not None and kind != "timestamps":
-        raise ValueError(f"Argument `origin` belongs to timestamps, but times are {kind}.")
-    if kind == "timestamps":
-        moments = [_moment(time) for time in (present if origin is None else [origin, *present])]
-        if len({moment.tzinfo is None for moment in moments}) > 1:
-            raise ValueError("Timestamps must all have a time zone or all have none, the origin included.")
-        zero = min(moments) if origin is None else moments[0]
-        return lambda time: (_moment(time) - zero).total_seconds() / 60
-    if kind == "texts with a unit":
-        return units.minutes
-    scale = units.minutes(f"1 {time_unit}")
-    return lambda time: float(time) * scale
+def _kind(row: Row, own: tuple[str, ...]) -> str:
+    """Say what a row is: an observation, an input or a covariate.
+
+    Raises
+    ------
+    ValueError
+        If its variable is unknown, or a measurement stands among the inputs.
+    """
+    name = row.variable
+    row.attempt("variable", lambda: units.known(name, own=own))
+    kind = units.VOCABULARY[name].kind if name in units.VOCABULARY and name not in own else None
+    if row.sheet == "inputs" or "start" in row or kind == "input":
+        row.attempt("variable", lambda: units.known(name, own=own, kind="input"))
+        return "input"
+    if kind == "covariate" or (kind is None and "time" not in row):
+        return "covariate"
+    return "observation"
 
 
-def _kind(time: Any) -> str:
-    if isinstance(time, datetime.datetime) or (isinstance(time, str) and _ISO.fullmatch(time.strip())):
-        return "timestamps"
-    try:
-        float(time)
-        return "numbers"
-    except (TypeError, ValueError):
-        pass
-    try:
-        units.minutes(time)
-        return "texts with a unit"
-    except (TypeError, ValueError):
-        return "?"
-
-
-def _moment(time: Any) -> datetime.datetime:
-    if isinstance(time, datetime.datetime):
-        return time
-    try:
-        return datetime.datetime.fromisoformat(str(time).strip().replace(" +", "+").replace(" Z", "Z"))
-    except ValueError:
-        raise ValueError("A timestamp is no date of the calendar: write it like 2020-03-12T08:00.") from None
-
-
-def _number(name: str, cell: Any) -> tuple[float, int]:
-    """Return a cell's number and whether it is a detection limit."""
-    if not isinstance(cell, str):
-        return float(cell), 0
-    match = _LIMIT.fullmatch(cell)
-    text = match[2].strip() if match else cell.strip()
-    if re.fullmatch(r"[-+]?\d+,\d+", text):
-        raise ValueError(f"{name} has a decimal comma: write a decimal point.")
-    try:
-        return float(text), 0 if match is None else -1 if match[1] in "<≤" else 1
-    except ValueError:
-        return math.nan, 0
-
-
-def _observation(
-    name: str, rows: list[dict[str, Any]], clock: Callable[[Any], float]
-) -> tuple[np.ndarray, np.ndarray, Any, np.ndarray]:
-    times = np.array([clock(row["time"]) if "time" in row else math.nan for row in rows])
-    numbers = [_number(name, row.get("value", math.nan)) for row in rows]
-    values, limits = np.array([value for value, _ in numbers]), np.array([limit for _, limit in numbers], np.int8)
-    limits = np.where(limits == 0, [int(float(row.get("limit", 0))) for row in rows], limits).astype(np.int8)
-    filled = [index for index, row in enumerate(rows) if "unit" in row or "value" in row]
-    unit = rows[filled[0]].get("unit") if filled else rows[0].get("unit")
-    for index in filled:
-        if rows[index].get("unit") != unit:
-            if unit is None or "unit" not in rows[index]:
-                raise ValueError(f"{name} has no unit in one of its rows ({index}): declare one in each.")
-            values[index] = units.convert(values[index], rows[index]["unit"], unit, variable=name)
-    return times, values, unit, limits
-
-
-def _input(row: dict[str, Any], clock: Callable[[Any], float], duration: float, own: tuple[str, ...]) -> Inputs:
-    name, unit = str(row.get("variable", "")).strip(), row.get("unit")
-    units.known(name, own=own, kind="input")
-    begin = row.get("start", row.get("time"))
-    amount = row.get("rate", row.get("value"))
-    if begin is None or amount is None:
-        raise ValueError(f"An input row of {name} has no {'start' if begin is None else 'rate'}.")
-    rate, limit = _number(name, amount)
-    if limit or not math.isfinite(rate):
-        raise ValueError(f"{name} starting at {clock(begin):g} min must have a finite number as rate.")
-    if not isinstance(unit, str):
-        units.check(unit, like=units.VOCABULARY[name].unit if name in units.VOCABULARY else "U/h", variable=name)
-    if "end" in row:
-        length = clock(row["end"]) - clock(begin)
-        setting = name in units.VOCABULARY and not units.per_time(units.VOCABULARY[name].unit)  # PEEP, not a dose
-        if setting or units.per_time(str(unit)):
-            bolus = str(row.get("bolus", False)).strip().lower() in ("true", "1", "1.0", "yes")
-            return Inputs.infusions(name, clock(begin), clock(row["end"]), rate, str(unit), bolus=bolus, own=own)
-        return Inputs.bolus(name, clock(begin), rate, str(unit), duration=length, own=own)
-    if units.per_time(str(unit)):
-        raise ValueError(
-            f"{name} in {unit} from {clock(begin):g} min has no end: give `end`, inf if it is still "
-            f"running, or an amount for a bolus."
-        )
-    return Inputs.bolus(name, clock(begin), rate, str(unit), duration=duration, own=own)
-
-
-def _properties(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    fixed: dict[str, Any] = {}
+def _by_variable(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
     for row in rows:
-        name, value = str(row["variable"]).strip(), row.get("value")
-        if value is None:
-            continue
-        entry = units.VOCABULARY.get(name)
-        category = bool(entry and entry.levels)
-        found: Any = str(value).strip() if category else (_number(name, value)[0], row.get("unit"))
-        if name in fixed and fixed[name] != found:
-            raise ValueError(f"Covariate {name!r} has two different values: keep one.")
-        fixed[name] = found
-    return fixed
+        found.setdefault(row.variable, []).append(row)
+    return found
+
+
+def _histories(
+    rows: Iterable[Row], declared: Declared, weight: float | None
+) -> tuple[Inputs, list[Entry], tuple[str, ...]]:
+    courses: dict[str, Any] = {}
+    entries: list[Entry] = []
+    notes: tuple[str, ...] = ()
+    for name, some in _by_variable(rows).items():
+        inputs, said, decided = history_of(name, some, declared, weight)
+        courses.update(inputs.courses)
+        entries += said
+        notes += decided
+    return Inputs(courses), entries, notes
+
+
+def _weight(fixed: Mapping[str, Any]) -> float | None:
+    given = fixed.get("weight")
+    if not isinstance(given, tuple | list):
+        given = (getattr(given, "value", None), getattr(given, "unit", None))
+    try:
+        return float(units.convert(float(given[0]), str(given[1]), "kg"))
+    except (TypeError, ValueError):  # absent, or refused by name when the record is built
+        return None
+
+
+def _settled(rows: Ledger, built: Ledger) -> Ledger:
+    """Return the account of the rows where what the record set aside is no longer called used.
+
+    Parameters
+    ----------
+    rows : Ledger
+        By the reader, with row numbers.
+    built : Ledger
+        With the record's own lines, which know times and no rows.
+
+    Returns
+    -------
+    ledger : Ledger
+    """
+    lines: list[Line] = []
+    for line in rows:
+        for late in (late for late in built if not late.source and late.variable == line.variable):
+            moved = np.isin(line.times, late.times) & (line.fate == "used")
+            lines.append(replace(line.select(moved), fate=late.fate, reason=late.reason))
+            line = line.select(~moved)
+        lines.append(line)
+    return Ledger(tuple(lines))

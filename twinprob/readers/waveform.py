@@ -9,6 +9,7 @@ import numpy as np
 
 from ..patient import units
 from ..patient.record import Record
+from ._sheet import open_samples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,11 +62,9 @@ def read(
     >>> import pandas as pd
     >>> samples = pd.DataFrame({"p": [5.0, 9.0, 12.0], "q": [0.0, 30.0, 31.0]})
     >>> read(samples, pressure=("p", "cmH2O"), flow=("q", "L/min"), rate=50)
-    Record(airway_pressure × 3, airway_flow × 3; inputs: none; 0 to 0.000666667 min)
+    Record(airway_pressure × 3, airway_flow × 3; inputs: none; 0 to 0.000666667 min).
     """
-    import pandas as pd
-
-    frame = table if isinstance(table, pd.DataFrame) else pd.read_csv(table)
+    frame = open_samples(table)
     if (time is None) == (rate is None):
         raise ValueError(
             "Give exactly one of `time` (a column of the file and its unit) and `rate` (samples per second)."
@@ -100,10 +99,13 @@ def _column(frame: pd.DataFrame, column: str, unit: str) -> np.ndarray:
 
 def _check_clock(times: np.ndarray) -> None:
     if not np.all(np.isfinite(times)):
-        raise ValueError(f"The clock has no number at sample {np.flatnonzero(~np.isfinite(times))[0]}.")
+        sample = np.flatnonzero(~np.isfinite(times))[0]
+        raise ValueError(
+            f"The clock has no number at sample {sample} (row {sample + 2}): mend it, leave the row out, or give `rate`."
+        )
     for index in np.flatnonzero(np.diff(times) <= 0)[:1] + 1:
         raise ValueError(
-            f"The clock must go forward, but sample {index} is not later than sample {index - 1}. Cut the file where "
+            f"The clock must go forward, but sample {index} is not later than sample {index - 1} (row {index + 2}). Cut the file where "
             "the clock was set, and read the parts with `begin`."
         )
 

@@ -1,7 +1,7 @@
 """Rolling-origin evaluation: at every measurement forecast the next from the past only, beside simple baselines."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -106,11 +106,12 @@ def evaluate(
     population: Personal | Sequence[Personal | None] | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Evaluation:
-    """Forecast from every measurement of every patient, and compare with what came and with simple forecasters.
+    """Forecast whenever a measurement became known, and compare with what came and with simple forecasters.
 
-    At each origin the twin is fitted to ``record.until(origin)``. Treatments within the forecast window are taken as
-    they were
-    really recorded; nothing else from after the origin is used, and nothing at all from after the window.
+    Origins are the times at which a measurement became known: that of a laboratory when its result was stored. At each
+    the twin is fitted to ``record.until(origin)``, and the simple forecasters too know only that. Forecast is what was
+    taken after the origin, whenever it became known. Treatments within the forecast window are taken as they really
+    were; nothing else that was known after the origin is used, and nothing at all from after the window.
 
     Parameters
     ----------
@@ -217,23 +218,20 @@ def _pairs(
     """Return every pair of origin and later measurement, sorted by origin, in the model's units."""
     outputs = model.quantities(model.Output)
     known = {name: series for name, series in record.observations.items() if name in outputs}
-    origins = np.unique(np.concatenate([series.times for series in known.values()])) if known else np.zeros(0)
+    origins = np.unique(np.concatenate([series.known for series in known.values()])) if known else np.zeros(0)
     rows = []
     for origin in origins[origins >= record.start + first]:
         for name, series in known.items():
             unit = outputs[name].unit
             values = np.asarray(convert(series.values, series.unit, unit, variable=name), float)
+            heard = np.flatnonzero(series.known <= origin)[-2:]
+            last = values[heard[-1]] if len(heard) else np.nan
+            slope = np.diff(values[heard])[0] / np.diff(series.times[heard])[0] if len(heard) > 1 else 0.0
             now = int(np.searchsorted(series.times, origin, side="right"))
-            last = values[now - 1] if now else np.nan
-            slope = (
-                (values[now - 1] - values[now - 2]) / (series.times[now - 1] - series.times[now - 2])
-                if now > 1
-                else 0.0
-            )
             until = int(np.searchsorted(series.times, origin + horizon, side="right"))
             for i in range(now, until if following is None else min(until, now + following)):
                 if series.limits[i] == 0:
-                    trend = values[now - 1] + slope * (series.times[i] - series.times[now - 1]) if now else np.nan
+                    trend = last + slope * (series.times[i] - series.times[heard[-1]]) if len(heard) else np.nan
                     rows.append((name, unit, origin, series.times[i], last, trend, values[i]))
     pairs = pd.DataFrame(rows, columns=["variable", "unit", "origin", "time", "last", "trend", "value"])
     ahead = (pairs["time"] - pairs["origin"]).to_numpy(float) / 60.0
@@ -289,10 +287,14 @@ def _twin_members(
 
 
 def given(model: AbstractModel, record: Record, until: float) -> Inputs:
-    """Return the inputs of the model that were really given up to a time (min); infusions running then run on."""
+    """Return the inputs of the model that were really given up to a time (min); infusions running then run on.
+
+    What was given is what was given, also where it was charted later.
+    """
     declared = model.quantities(model.Input)
-    courses = record.inputs.until(until).courses
-    return Inputs({name: course for name, course in courses.items() if name in declared})
+    courses = {name: course for name, course in record.inputs.courses.items() if name in declared}
+    begun = Inputs({name: replace(course, known=course.starts) for name, course in courses.items()})
+    return begun.until(until)
 
 
 # ---- baselines -------------------------------------------------------------------------------------------------------

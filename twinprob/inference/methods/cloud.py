@@ -184,5 +184,4 @@ def _around(series, begin: float):
 
 def _running(course: Course, begin: float) -> Course:
     """Return the intervals that still matter after `begin`."""
-    keep = course.ends >= begin
-    return Course(course.starts[keep], course.ends[keep], course.rates[keep], course.unit, course.bolus[keep])
+    return course.keep(course.ends >= begin)

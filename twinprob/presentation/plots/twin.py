@@ -197,9 +197,7 @@ def _future(axis: Axes, ahead: Forecast, past: Twin | None, name: str) -> None:
 def _course(axis: Axes, name: str, course: Course, window: tuple[float, float], color: str) -> None:
     """Draw infusions as steps, and doses as arrows with their amounts."""
     begin, end = window
-    drip = ~course.bolus
-    parts = (course.starts[drip], course.ends[drip], course.rates[drip])
-    running = Course(*parts, unit=course.unit, bolus=course.bolus[drip])
+    running = course.infusions()
     changes, after = running.steps()
     inside = (changes > begin) & (changes < end)
     hours = np.concatenate([[begin], changes[inside], [end]]) / 60

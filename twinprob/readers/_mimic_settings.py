@@ -1,0 +1,133 @@
+"""One MIMIC stay's ventilator settings: each holds from shortly before its row until the row that changes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from ..patient.inputs import Inputs
+from ._fates import Fates, one_value_each
+from ._mimic_items import SETTINGS, STANDBY, VENTILATOR_MODE
+from ._mimic_measured import View, from_chart, texts
+
+if TYPE_CHECKING:
+    from ..patient.ledger import Line
+
+Setting: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]  # times, values, known
+_PRESSURES = ("plateau_pressure", "peak_pressure")
+
+
+def settings(chart: View, lead: float) -> tuple[Inputs, dict[str, np.ndarray], list[Line]]:
+    """Return the settings, when each was charted, and what became of the rows.
+
+    Parameters
+    ----------
+    chart : View
+        The stay's.
+    lead : float, min
+        How long before its first row a new setting is taken to have been in force, though never as early as the row
+        before. It is known at its row.
+
+    Returns
+    -------
+    inputs : Inputs
+    charted : dict of str to (time,) array
+        When each setting was charted.
+    lines : list of Line
+    """
+    parts: dict[str, Setting] = {}
+    lines: list[Line] = []
+    for name, (first, second) in SETTINGS.items():
+        times, values, fates = from_chart(chart, name, first)
+        parts[name] = once(times, values, fates)
+        lines += fates.lines()
+        if second is None:
+            continue
+        times, values, fates = from_chart(chart, name, second)
+        parts[name] = with_measured(parts[name], times, values, fates)
+        if name != "tidal_volume":  # a measured volume is an observation, and accounted for as one
+            lines += fates.lines()
+    return held(parts, _standby(chart), lead), {name: part[0] for name, part in parts.items()}, lines
+
+
+def once(times: np.ndarray, values: np.ndarray, fates: Fates) -> Setting:
+    """Return one value for each time a setting was charted at: times, values, known."""
+    found = one_value_each(times, values, np.zeros(times.size, np.int8), fates.known, fates)
+    return found[0], found[1], np.fmax(found[3], found[0])
+
+
+def with_measured(charted: Setting, times: np.ndarray, values: np.ndarray, fates: Fates) -> Setting:
+    """Let what was measured stand for a setting at times at which none is charted."""
+    fates.merge(np.isin(times, charted[0]), "a set value is charted at the same time")
+    measured = once(times, values, fates)
+    order = np.argsort(np.append(charted[0], measured[0]), kind="stable")
+    first, second, third = (np.append(mine, theirs)[order] for mine, theirs in zip(charted, measured, strict=True))
+    return first, second, third
+
+
+def _standby(chart: View) -> np.ndarray:
+    modes = chart.select(np.isin(chart.item, VENTILATOR_MODE))
+    waiting = texts(modes.text).str.strip().str.lower().eq(STANDBY).to_numpy()
+    return np.unique(modes.time[waiting & np.isfinite(modes.time)])
+
+
+def held(parts: dict[str, Setting], standby: np.ndarray, lead: float) -> Inputs:
+    """Let each setting hold from shortly before its row to the next row of its own, or to a standby.
+
+    Parameters
+    ----------
+    parts : dict of str to (times, values, known)
+    standby : (time,) min
+    lead : float, min
+        As for `settings`.
+
+    Returns
+    -------
+    inputs : Inputs
+    """
+    rows = np.unique(np.concatenate([times for times, _, _ in parts.values()]))
+    inputs = Inputs()
+    for name, (times, values, known) in parts.items():
+        if not times.size:
+            continue
+        place = np.searchsorted(rows, times)
+        before = np.where(place > 0, rows[np.maximum(place - 1, 0)] + 1.0, -np.inf)
+        starts = np.minimum(np.maximum(times - lead, before), times)
+        ends = np.full(times.size, np.inf)
+        if standby.size and name != "inspired_oxygen":
+            # A ventilator on standby sets nothing: what it was set to ends there.
+            following = np.append(standby, np.inf)
+            ends = following[np.searchsorted(standby, times, side="right")]
+        inputs = inputs | Inputs.infusions(name, starts, ends, values, SETTINGS[name][0].unit, known=known)
+    return inputs
+
+
+def above_peep(found: dict[str, tuple], inputs: Inputs, charted: np.ndarray) -> dict[str, np.ndarray]:
+    """Leave out plateau and peak pressures that are not above the PEEP charted with them, or below that in force.
+
+    Parameters
+    ----------
+    found : dict
+        Name to (times, values, unit, limits, known); changed here.
+    inputs : Inputs
+        With the settings.
+    charted : (time,) min
+        When PEEP was charted.
+
+    Returns
+    -------
+    left_out : dict of str to (time,) array
+        The times of what was left out, by variable.
+    """
+    left_out = {}
+    for name in _PRESSURES:
+        if name not in found or "peep" not in inputs:
+            continue
+        times, values, unit, limits, known = found[name]
+        set_to = inputs["peep"].at(times)
+        with np.errstate(invalid="ignore"):
+            below = np.where(np.isin(times, charted), values <= set_to, values < set_to)
+        left_out[name] = times[below]
+        found[name] = (times[~below], values[~below], unit, limits[~below], known[~below])
+    return left_out
