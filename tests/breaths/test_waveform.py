@@ -42,6 +42,13 @@ def read(table, **options):
     return tp.readers.waveform.read(table, **{"time": ("time", "s"), **COLUMNS, **options})
 
 
+def test_resistance_grows_with_flow_as_rohrer_has_it():
+    (breath, *_) = segment(read(waveform(breaths=3)))
+    fit = estimate(breath)
+    assert fit.resistance(0.5) == pytest.approx(8.0 + 5.0 * 0.5, rel=0.05)
+    assert fit.resistance(1.0) - fit.resistance(0.0) == pytest.approx(fit.mean[2])
+
+
 # ---- the reader ----------------------------------------------------------------------------------------------------
 
 

@@ -195,7 +195,7 @@ def test_longer_records_in_the_same_bucket_need_no_new_compilation():
     one(18)
     one(19)
     assert len(Hourly.traces) == before
-    one(20)  # one value more than the bucket of 20 holds
+    one(70)  # more than the unit of 64 segments
     assert len(Hourly.traces) > before
 
 

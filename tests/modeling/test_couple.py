@@ -112,6 +112,10 @@ def test_the_whole_follows_the_closed_form_of_both_equations_with_units_and_time
     assert np.allclose(speed, closed_form(times, 0.1, 50.0, 1.5, 3.0), rtol=2e-4)
 
 
+def test_the_whole_steps_as_finely_as_its_finest_part(whole):
+    assert whole.step == pytest.approx(min(2.0, 60 * 0.1))  # min, the time unit of the first part
+
+
 def test_names_that_two_parts_use_carry_their_class_and_others_stay(whole):
     assert list(whole.parameters()) == ["basin_rate", "full", "wheel_rate"]
     assert list(whole.quantities(whole.Input)) == ["pour", "slope"]

@@ -77,6 +77,10 @@ def test_repeats_widen_each_value_of_a_group_by_the_design_effect():
     assert np.allclose(REPEATS.widths(TIMES), expected)
 
 
+def test_values_as_far_apart_as_stated_are_still_repeats():
+    assert np.allclose(REPEATS.widths(np.array([0.0, 5.0, 10.001])), [math.sqrt(1.7)] * 2 + [1.0])
+
+
 def test_taken_one_by_one_they_carry_the_same_information_and_none_looks_ahead():
     turns = REPEATS.widths_in_turn(TIMES)
     assert np.sum(turns[:3] ** -2.0) == pytest.approx(np.sum(REPEATS.widths(TIMES)[:3] ** -2.0))

@@ -81,6 +81,11 @@ def test_a_systole_below_diastole_takes_the_mean_with_it(stay):
     assert record.skipped["systolic_pressure: systolic not above diastolic"] == 1
 
 
+def test_a_systole_equal_to_diastole_is_no_pulse(stay):
+    record = stay([(220050, "10:00", 60, 0), (220051, "10:00", 60, 0), (220052, "11:00", 70, 0)])
+    assert record.names == ("mean_arterial_pressure",)
+
+
 def test_two_lines_at_one_time_are_averaged_and_counted(stay):
     record = stay([(220052, "09:00", 70, 0), (225312, "09:00", 80, 0)])
     assert record.observations["mean_arterial_pressure"].values.tolist() == [75.0]
@@ -133,6 +138,12 @@ def test_a_carevue_rate_holds_until_the_next_and_a_stop_ends_it(stay):
     weighed = [(220052, "09:00", 70, 0), (762, "09:00", 80, 0)]
     course = stay(weighed, noted=charted(*rows)).inputs["norepinephrine"]
     assert course.at(np.array([90.0, 150.0, 200.0])).tolist() == [0.1, 0.2, 0.0]
+
+
+def test_a_carevue_rate_without_another_row_holds_for_four_hours(stay):
+    weighed = [(220052, "09:00", 70, 0), (762, "09:00", 80, 0)]
+    course = stay(weighed, noted=charted((30120, "09:00", ",,0.1,mcgkgmin,1,"))).inputs["norepinephrine"]
+    assert course.at(np.array([60.0, 299.0, 300.0])).tolist() == [0.1, 0.1, 0.0]
 
 
 # ---- fluids ----------------------------------------------------------------------------------------------------------

@@ -36,13 +36,12 @@ PATIENTS = [
         [
             ('("U/h", "mU/min"): 1000 / 60', '("U/h", "mU/min"): 60 / 1000'),
             ('_DURATION = {"s": 1 / 60', '_DURATION = {"s": 60'),
-            ('"mU": "mU", "mIU": "mU"', '"mU": "U", "mIU": "U"'),
             ("return 10 / entry.molar_mass if", "return entry.molar_mass / 10 if"),
             ("** (-1 if joules[0] else 1)", "** (1 if joules[0] else -1)"),
             ("** (1 if per_weight(source) else -1)", "** (-1 if per_weight(source) else 1)"),
             ("return 10.0 * float(convert(max", "return 100.0 * float(convert(max"),
             ("(converted >= entry.low * (1 - 1e-9))", "(converted > entry.low * (1 + 1e-9))"),
-            ("{variable}[{bad[0]}], declared", "{variable}[{bad[-1]}], declared"),
+            ('else f"{variable}[{bad[0]}]"', 'else f"{variable}[{bad[-1]}]"'),
         ],
     ),
     *faults(
@@ -50,7 +49,8 @@ PATIENTS = [
         "readers/test_mimic.py",
         [
             ("_DEXTROSE = 10 / 198.17", "_DEXTROSE = 10 / 180.16"),
-            ("int(strength[1]) / int(strength[2])", "int(strength[2]) / int(strength[1])"),
+            ("int(part[1]) / int(part[2])", "int(part[2]) / int(part[1])"),
+            ("known[first] * strength / first", "known[first] * first / strength"),
             ("_CARBOHYDRATE = 1000 / 180.16", "_CARBOHYDRATE = 1000 / 198.17"),
         ],
     ),
@@ -112,11 +112,16 @@ PATIENTS = [
         ],
     ),
     *faults(
+        "patient/spelling.py",
+        "patient/test_units.py",
+        [('"mU": "mU", "mIU": "mU"', '"mU": "U", "mIU": "U"')],
+    ),
+    *faults(
         "patient/stay.py",
-        "inference/test_update.py",
+        "patient/test_stay.py",
         [
-            ("old.limits[place] == new.limits[i]", "old.limits[place] != new.limits[i]"),
-            ("joined = _sewn(old.stop(begin), course, begin)", "joined = _sewn(old.until(begin), course, begin)"),
+            ("return Joined(joined, min(since, rows.changed)", "return Joined(joined, since"),
+            ("end=max(record.end, new_data.end)", "end=new_data.end"),
         ],
     ),
     *faults(
@@ -171,22 +176,56 @@ PATIENTS = [
         ],
     ),
     *faults(
-        "readers/tidy.py",
+        "readers/_clock.py",
         "readers/test_tidy.py",
         [
-            ('-1 if match[1] in "<≤" else 1', '1 if match[1] in "<≤" else -1'),
-            (".total_seconds() / 60", ".total_seconds() / 3600"),
+            ("(moment - zero).total_seconds() / 60 for", "(moment - zero).total_seconds() / 3600 for"),
+            ("return 1 / 60_000", "return 1 / 1_000"),
+            ("if not 1 <= hour <= 12:", "if not 1 < hour <= 12:"),
         ],
     ),
     *faults(
-        "readers/mimic.py",
-        "readers/test_mimic.py",
+        "readers/_mimic_measured.py",
+        "readers/test_mimic.py readers/test_ventilation.py readers/test_hemodynamics.py",
         [
             ('np.timedelta64(1, "s") / 60.0', 'np.timedelta64(1, "s") / 3600.0'),
-            ("np.where(liters, 1000.0, 1.0)", "np.where(liters, 1.0, 1000.0)"),
-            ("above.notna().to_numpy().astype(np.int8) - below", "below.notna().to_numpy().astype(np.int8) - above"),
-            ("np.where(per_minute & ~pushed, 60.0, 1.0)", "np.where(per_minute & pushed, 60.0, 1.0)"),
+            ("wrong = both[highs[1][first] <= lows[1][second]]", "wrong = both[highs[1][first] < lows[1][second]]"),
+            ("np.where(percent, values / 100.0, values)", "np.where(percent, values / 10.0, values)"),
+            ("outside = ~((values >= charted.low)", "outside = ~((values <= charted.low)"),
         ],
+    ),
+    *faults(
+        "readers/_mimic_carevue.py",
+        "readers/test_mimic.py readers/test_hemodynamics.py",
+        [
+            (
+                "doses.ends[places] = np.minimum(np.append(times[1:], np.inf), times + HOLD)",
+                "doses.ends[places] = np.append(times[1:], np.inf)",
+            ),
+            (
+                "np.where(noted.stopped[places], 0.0, rates[places])",
+                "np.where(noted.stopped[places], rates[places], 0.0)",
+            ),
+            (
+                "(times - before <= HOLD) & (times > before), before",
+                "(times - before > HOLD) & (times > before), before",
+            ),
+            ("kept = stops[-1] if stops.size else same[-1]", "kept = same[0]"),
+        ],
+    ),
+    *faults(
+        "readers/_mimic_running.py",
+        "readers/test_mimic.py readers/test_hemodynamics.py",
+        [
+            ("some.amount / (ends - some.start) * 60.0", "some.amount * (ends - some.start) / 60.0"),
+            ("some.amount * np.where(liters, 1000.0, 1.0)", "some.amount * np.where(liters, 1.0, 1000.0)"),
+            ("| (some.end - some.start <= PUSH)", "| (some.end - some.start >= PUSH)"),
+        ],
+    ),
+    *faults(
+        "readers/_mimic_tables.py",
+        "readers/test_mimic.py",
+        [("age.where(age <= 89, 90.0)", "age.where(age < 89, 90.0)")],
     ),
     *faults(
         "readers/bedside.py",
@@ -197,31 +236,6 @@ PATIENTS = [
                 "values = values / amount * units.convert(1.0, unit",
             ),
             ("flows = amounts / units.minutes(duration)", "flows = amounts * units.minutes(duration)"),
-        ],
-    ),
-    *faults(
-        "readers/ventilation.py",
-        "readers/test_ventilation.py",
-        [
-            ("np.where(values > 1.0, values / 100.0, values)", "np.where(values > 1.0, values / 10.0, values)"),
-            (
-                "starts = np.minimum(np.maximum(times - lead, before), times)",
-                "starts = np.maximum(np.maximum(times - lead, before), times)",
-            ),
-            ("ends = np.minimum(np.append(starts[1:], np.inf), times + HOLD)", "ends = np.append(starts[1:], np.inf)"),
-        ],
-    ),
-    *faults(
-        "readers/hemodynamics.py",
-        "readers/test_hemodynamics.py readers/test_pressure_events.py",
-        [
-            ("wrong = both[upper[high] <= lower[low]]", "wrong = both[upper[high] < lower[low]]"),
-            ("flows = volumes[known] / (stops - begins)[known]", "flows = volumes[known]"),
-            (
-                "ends = np.minimum(np.append(moments[1:], np.inf), moments + HOLD)",
-                "ends = np.append(moments[1:], np.inf)",
-            ),
-            ("high = found > drug.high", "high = found < drug.high"),
         ],
     ),
     *faults(
