@@ -4,11 +4,13 @@ Every forecast carries its draws, its effective draws and the solves that failed
 """
 
 from .forecast import Forecast, forecast
+from .plan import plan
 from .risk import Risk, risk
 
 __all__ = [
     "Forecast",
     "Risk",
     "forecast",
+    "plan",
     "risk",
 ]

@@ -33,7 +33,10 @@ class Risk:
     event : str
     hours : float
     draws : int
+        Those that could be solved.
     effective_draws : float
+    failed : int
+        Those that could not: what would have happened to them is not known.
     """
 
     probability: float
@@ -42,12 +45,12 @@ class Risk:
     hours: float
     draws: int
     effective_draws: float
+    failed: int = 0
 
     def __str__(self) -> str:
         """Say the risk with its error."""
-        return (
-            f"P({self.event} within {self.hours:g} h) = {self.probability:.3f} ± {self.mcse:.3f} ({self.draws} draws)"
-        )
+        draws = f"{self.draws} draws" + (f", {self.failed} more could not be solved" if self.failed else "")
+        return f"P({self.event} within {self.hours:g} h) = {self.probability:.3f} ± {self.mcse:.3f} ({draws})"
 
 
 def risk(ahead: Forecast, event: str, *, hours: float | None = None) -> Risk:
@@ -69,7 +72,8 @@ def risk(ahead: Forecast, event: str, *, hours: float | None = None) -> Risk:
     Raises
     ------
     ValueError
-        If the event cannot be read, names no forecast variable, lacks a unit, or the horizon exceeds the forecast.
+        If the event cannot be read, names no forecast variable, lacks a unit, the horizon exceeds the forecast or
+        holds none of its times, or no draw could be solved.
     """
     found = _EVENT.fullmatch(event)
     if found is None:
@@ -90,10 +94,19 @@ def risk(ahead: Forecast, event: str, *, hours: float | None = None) -> Risk:
     if not 0 < hours <= longest + 1e-9:
         raise ValueError(f"Argument `hours` = {hours} must lie within the forecast, which reaches {longest:g} h ahead.")
     inside = ahead.times <= ahead.now + 60 * hours + 1e-9
+    if not inside.any():
+        first = ahead.times[0] - ahead.now
+        raise ValueError(
+            f"No time of the forecast lies within {60 * hours:g} min, the first is {first:g} min ahead: forecast more "
+            f"closely, e.g. `forecast(…, every='{60 * hours / 4:.2g} min')`."
+        )
     values = outputs[name].values[..., inside]
     known = np.all(np.isfinite(values), axis=-1)
     happened = np.any(_COMPARISONS[comparison](values, limit), axis=-1)[known]
+    if not happened.size:
+        raise ValueError("No draw of the forecast could be solved within the horizon, so nothing is known of the risk.")
     size = max(min(ahead.effective_draws, happened.size), 1.0)
     probability = float(happened.mean())
     shrunk = (probability * size + 1) / (size + 2)
-    return Risk(probability, math.sqrt(shrunk * (1 - shrunk) / (size + 2)), event, hours, int(happened.size), size)
+    error = math.sqrt(shrunk * (1 - shrunk) / (size + 2))
+    return Risk(probability, error, event, hours, int(happened.size), size, int(np.sum(~known)))
