@@ -23,7 +23,7 @@ def made(draws, effective):
 def test_draws_that_failed_count_neither_as_the_event_nor_against_it():
     found = risk(made([LOW, FINE, GONE, LOW, FINE, GONE, GONE, FINE], 8.0), "glucose < 4 mmol/L")
     assert (found.probability, found.draws, found.failed) == (2 / 5, 5, 3)
-    assert "(5 draws, 3 more failed)" in str(found)
+    assert "(5 draws, 3 more could not be solved)" in str(found)
 
 
 def test_the_error_is_that_of_the_effective_draws_that_were_solved():
