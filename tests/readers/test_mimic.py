@@ -264,6 +264,7 @@ def test_stays_are_listed(tmp_path):
         ("D50%", "parenteral_glucose", 2.5231),
         ("TPN D17.5", "parenteral_glucose", 0.8831),
         ("Impact with Fiber (1/2)", "enteral_glucose", 0.3747),
+        ("Probalance 1.8 (Full)", "enteral_glucose", 0.156 * 1.8 / 1.2 * 1000 / 180.16),  # as listed at 1.2, scaled
     ],
 )
 def test_labels_are_read_for_their_glucose(label, name, content):
