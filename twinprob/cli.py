@@ -59,6 +59,7 @@ def _plainly(command: Callable) -> Callable:
     def run(*args, **kwargs):
         try:
             with warnings.catch_warnings():
+                warnings.simplefilter("default", UserWarning)
                 warnings.showwarning = _note
                 return command(*args, **kwargs)
         except (ValueError, RuntimeError, OSError) as error:

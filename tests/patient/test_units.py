@@ -200,3 +200,60 @@ def test_one_wrong_value_among_right_ones_is_named_by_its_index():
 def test_of_several_wrong_values_the_first_is_named():
     with pytest.raises(ValueError, match=r"glucose\[1\].*2 of 4 values"):
         units.require_plausible("glucose", np.array([5.0, 900.0, 6.0, 900.0]), "mmol/L")
+
+
+@pytest.mark.parametrize(
+    ("written", "house"),
+    [
+        ("mm[Hg]", "mmHg"),
+        ("mm Hg", "mmHg"),
+        ("cm[H2O]", "cmH2O"),
+        ("cm H20", "cmH2O"),
+        ("[iU]/h", "U/h"),
+        ("m[iU]/L", "mU/L"),
+        ("u[IU]/mL", "uU/mL"),
+        ("bpm", "1/min"),
+        ("rpm", "1/min"),
+        ("insp/min", "1/min"),
+        ("breaths/min", "1/min"),
+        ("{beats}/min", "1/min"),
+        ("/min", "1/min"),
+        ("mcg/kg/minute", "ug/kg/min"),
+        ("µg/(kg.min)", "ug/kg/min"),
+        ("ug.kg-1.min-1", "ug/kg/min"),
+        ("mcg.kg^-1.min^-1", "ug/kg/min"),
+        ("gamma/kg/min", "ug/kg/min"),
+        ("IE/h", "U/h"),
+        ("mL/hr.", "mL/h"),
+        ("L/min", "L/min"),
+        ("mL/cmH2O", "mL/cmH2O"),
+        ("mg%", "mg/dL"),
+        ("[lb_av]", "lb"),
+        ("inches", "in"),
+    ],
+)
+def test_spellings_of_charts_and_of_ucum_become_the_house_spelling(written, house):
+    assert units.normalize(written) == house
+
+
+@pytest.mark.parametrize("unit", ["gr", "gr/h", "GR"])
+def test_gr_is_asked_about(unit):
+    with pytest.raises(ValueError, match=r"may mean grams or grains \(65 mg\): which\?"):
+        units.check(unit, like="mmol/min", variable="enteral_glucose")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "expected"), [(9.0, "mmol/L", 14.5), (145.0, "g/L", 14.5), (14.5, "g/dL", 14.5)]
+)
+def test_hemoglobin_is_read_in_moles_and_per_liter(value, unit, expected):
+    # 1 mmol/L of the monomer is 1.611 g/dL.
+    assert units.convert(value, unit, "g/dL", variable="hemoglobin") == pytest.approx(expected, rel=1e-3)
+
+
+def test_equivalents_of_lactate_are_moles():
+    assert units.convert(2.0, "mEq/L", "mmol/L", variable="lactate") == pytest.approx(2.0)
+
+
+def test_equivalents_of_glucose_are_refused():
+    with pytest.raises(ValueError, match="Unknown unit 'mEq/L'"):
+        units.check("mEq/L", like="mmol/L", variable="glucose")

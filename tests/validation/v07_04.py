@@ -13,10 +13,7 @@ from twinprob.readers._mimic_items import CHART_ITEMS, GIVEN_ITEMS, LAB_ITEMS
 TITLE = "Ledger on all 136 stays of the MIMIC-III demo, all domains"
 BAR = "balances to zero on every stay and table; the ten largest reasons printed"
 # What must not leave without a line, by the names that a label may carry; written down anew, not taken from the reader.
-ALIKE = (
-    "dextrose insulin norepi levophed vasopressin pitressin phenyleph neosyn epinephrine dopamine albumin glucose fio2 "
-    "tidal plateau spo2 arterial peep"
-).split()
+ALIKE = ["dextrose", "insulin", "norepi", "levophed", "vasopressin", "pitressin", "phenyleph", "neosyn", "epinephrine", "dopamine", "albumin", "glucose", "fio2", "tidal", "plateau", "spo2", "arterial", "peep"]
 FED_MV, FED_CV = ("13-", "14-"), ("Gastric/Feeding Tube", "Nasogastric", "Oral")
 TABLES = {"chartevents": CHART_ITEMS, "labevents": LAB_ITEMS, "inputevents_mv": GIVEN_ITEMS, "inputevents_cv": GIVEN_ITEMS}
 

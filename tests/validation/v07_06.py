@@ -32,8 +32,8 @@ FEWEST = 200
 WIDE = {"time": "Time", "columns": {"Glucose (mg/dL)": ("glucose", "mg/dL"), "Lactate": ("lactate", "mmol/L")},
         "inputs": {"Insulin": ("insulin", "U/h")}}  # fmt: skip
 REMEDIES = re.compile(
-    r"check|write|name the|say |declare|give|choose|keep|leave|did you mean|known names|must (?:be|hold|have)|needs|save"
-    r"|pass |mend|rename|sort|in .* every value|there is no|has no|copy|exchanged|which\?", re.IGNORECASE
+    r"check|write|name the|say |declare|give|choose|keep|leave|did you mean|known names|must (?:be|hold|have)|needs"
+    r"|save|pass |mend|rename|sort|in .* every value|there is no|has no|copy|exchanged|which\?", re.IGNORECASE
 )  # fmt: skip
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}/\d{1,2}/\d{2,4}")
 
@@ -208,7 +208,7 @@ def broken_folder(home: Path, kind: str) -> Path:
 
 
 def attempt(bad: Bad, home: Path) -> str | None:
-    """Read a bad file; return the message, or None where it was read."""
+    """Read a bad file; return the message, or None where it was read and the record says what was left out."""
     path = home / "file.csv"
     good = home / "good.csv"
     good.write_text("time,variable,value,unit\n0,glucose,8,mmol/L\n", encoding="utf-8")
@@ -226,10 +226,11 @@ def attempt(bad: Bad, home: Path) -> str | None:
         },
     }
     try:
-        readers[bad.reader]()
+        record = readers[bad.reader]()
     except (ValueError, FileNotFoundError) as error:
         return str(error)
-    return None
+    said = isinstance(record, tp.Record) and (record.ledger.lost or record.notes)
+    return None if said else "read in silence"
 
 
 def command(bad: Bad, home: Path) -> str | None:
@@ -291,9 +292,11 @@ def measure() -> Result:
 
     run()
     total = sum(refused.values())
+    by_reader = ", ".join(f"{reader} {count}" for reader, count in sorted(refused.items()))
+    examples = ": " + "; ".join(sorted(set(wrong))[:3]) if wrong else ""
     return Result(
-        figure=f"{total} bad files refused ({', '.join(f'{k} {v}' for k, v in sorted(refused.items()))}), {read[0]} read; "
-        f"{len(wrong)} answers wrong{': ' + '; '.join(sorted(set(wrong))[:3]) if wrong else ''}",
+        figure=f"{total} bad files refused ({by_reader}), {read[0]} read with the fault counted; {len(wrong)} answers "
+        f"wrong{examples}",
         holds=total >= FEWEST and not wrong,
         details={"refused": refused, "read": read[0], "wrong": sorted(set(wrong))},
     )

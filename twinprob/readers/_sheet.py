@@ -315,7 +315,8 @@ def require_columns(sheet: Sheet, needed: Iterable[str], known: Iterable[str], e
     if any(not set(choice.split("/")) & set(columns) for choice in needed):
         raise ValueError(f"The {sheet.name} needs the columns {example}, but has {', '.join(columns)}.")
     for header in columns:
-        near = difflib.get_close_matches(header, known, n=1, cutoff=0.84)
+        swapped = [name for name in known if sorted(name) == sorted(header)]
+        near = swapped or difflib.get_close_matches(header, known, n=1, cutoff=0.84)
         if header not in known and near and near[0] not in columns:
             raise ValueError(
                 f"The {sheet.name} has a column {header!r}, which is not read: did you mean {near[0]!r}? Rename it."

@@ -101,12 +101,12 @@ def _check_clock(times: np.ndarray) -> None:
     if not np.all(np.isfinite(times)):
         sample = np.flatnonzero(~np.isfinite(times))[0]
         raise ValueError(
-            f"The clock has no number at sample {sample} (row {sample + 2}): mend it, leave the row out, or give `rate`."
+            f"The clock has no number at sample {sample} (row {sample + 2}): mend or leave it out, or give `rate`."
         )
     for index in np.flatnonzero(np.diff(times) <= 0)[:1] + 1:
         raise ValueError(
-            f"The clock must go forward, but sample {index} is not later than sample {index - 1} (row {index + 2}). Cut the file where "
-            "the clock was set, and read the parts with `begin`."
+            f"The clock must go forward, but sample {index} is not later than sample {index - 1} (row {index + 2}). "
+            "Cut the file where the clock was set, and read the parts with `begin`."
         )
 
 
