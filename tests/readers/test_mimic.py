@@ -227,7 +227,9 @@ def test_weight_is_the_admission_weight(tmp_path):
     assert record.weight == 80.0
 
 
-@pytest.mark.parametrize(("born", "age"), [("2090-06-05", 59), ("2090-01-02", 60), ("1850-01-01", 90)])
+@pytest.mark.parametrize(
+    ("born", "age"), [("2090-06-05", 59), ("2090-01-02", 60), ("2061-01-02", 89), ("1850-01-01", 90)]
+)
 def test_age_is_counted_in_years_and_hidden_above_89(tmp_path, born, age):
     record = read(tmp_path, patients=f"subject_id,gender,dob\n1,F,{born} 00:00:00\n")
     assert record.covariates["age"].value == age
