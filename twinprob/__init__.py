@@ -35,7 +35,7 @@ from .diagnostics import (
 )
 from .dynamics import Adaptive, FixedStep, Trajectory, simulate
 from .examples import load_example
-from .forecasting import Forecast, Risk, forecast, risk, warm
+from .forecasting import Forecast, Risk, forecast, plan, risk, warm
 from .inference import (
     NUTS,
     SMC,
@@ -155,6 +155,7 @@ __all__ = [
     "models",
     "next_measurement",
     "parameter",
+    "plan",
     "plots",
     "profile",
     "quantity",

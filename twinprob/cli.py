@@ -293,6 +293,8 @@ def _print_forecast(screen: Console, ahead: Forecast, events: tuple[str, ...]) -
             values = (number(x) for x in (row.median, row.lower, row.upper))
             table.add_row(f"{row.hours_ahead:.1f}", row.variable, *values, row.unit)
     screen.print(table)
+    for note in ahead.notes:
+        screen.print(note, markup=False, highlight=False)
     for event in events:
         screen.print(str(risk(ahead, event)), markup=False, highlight=False)
 

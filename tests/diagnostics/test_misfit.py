@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
@@ -62,7 +63,7 @@ def test_four_values_where_the_model_has_nothing_are_refused(noise):
 def test_a_fit_says_which_output_is_zero_where_something_was_measured():
     class Empty(Washout):
         def initial(self, inputs):
-            return self.State(amount=0.0 * self.first)
+            return self.State(amount=jnp.asarray(0.0 * self.first))
 
     few = tp.Record.build({"amount": ([60.0, 120.0], [3.5, 2.6], "1")}, own=OWN, start=0.0)
     with pytest.raises(RuntimeError, match=r"`Empty` predicts 0 for `amount` at 60 min.*from every start.*relative"):

@@ -54,8 +54,8 @@ def test_a_limit_itself_belongs_to_the_comparison_that_names_it(event, probabili
 @pytest.mark.parametrize(
     ("event", "hours", "message"),
     [
-        ("glucose < 4 mmol/L", 0.5, "begins 1 h ahead and reaches 3 h ahead"),
-        ("glucose < 4 mmol/L", 3.5, "begins 1 h ahead and reaches 3 h ahead"),
+        ("glucose < 4 mmol/L", 0.5, "No time of the forecast lies within 30 min, the first is 60 min ahead"),
+        ("glucose < 4 mmol/L", 3.5, "reaches 3 h ahead"),
         ("glucose < 4.4.4 mmol/L", None, "must read like"),
         ("glucose < 1e999 mmol/L", None, "must read like|Unknown unit"),
     ],

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from twinprob.patient.inputs import Inputs
+from twinprob.patient.series import Series
 from twinprob.readers import arterial
 
 RATE = 125
@@ -121,3 +123,84 @@ def test_a_unit_is_converted(steady):
 def test_what_is_no_arterial_waveform_is_refused(values, options, message):
     with pytest.raises(ValueError, match=message):
         arterial.read(table(values), pressure=("abp", "mmHg"), **options)
+
+
+# ---- weak beats, early ones, and second waves ------------------------------------------------------------------------
+
+
+def rhythm(sizes, gaps, second=None, seconds=120.0):
+    """Pulses of these sizes (mmHg) and lengths (s) in turn, each with a dicrotic wave, on 80 mmHg; with some noise."""
+    times = np.arange(0.0, seconds, 1 / RATE)
+    values, begin, turn = np.full(times.size, 80.0), 0.0, 0
+    while begin < times[-1]:
+        size, gap = sizes[turn % len(sizes)], gaps[turn % len(gaps)]
+        phase = (times - begin) / gap
+        mine = (phase >= 0) & (phase < 1)
+        pulse = np.exp(-(((phase - 0.18) / 0.09) ** 2)) + 0.25 * np.exp(-(((phase - 0.45) / 0.08) ** 2))
+        values[mine] += (size * pulse + (second(phase) if second else 0.0))[mine]
+        begin, turn = begin + gap, turn + 1
+    return values + 0.3 * np.random.default_rng(0).normal(size=times.size)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "gaps", "rate"),
+    [
+        ([40.0, 10.0], [0.9, 0.6], 80.0),
+        ([40.0, 20.0], [0.9, 0.6], 80.0),
+        ([40.0, 15.0], [0.5, 1.0], 80.0),
+        ([40.0, 40.0, 12.0], [0.8, 0.6, 1.1], 72.0),
+        ([40.0, 30.0], [0.75], 80.0),
+        ([40.0], [1.5], 40.0),
+        ([30.0], [0.4], 150.0),
+    ],
+)
+def test_every_beat_counts_in_the_heart_rate_weak_or_not(sizes, gaps, rate):
+    rates = read(rhythm(sizes, gaps)).observations["heart_rate"].values
+    np.testing.assert_allclose(rates, rate, rtol=0.02)
+
+
+def test_weak_and_early_beats_are_said():
+    notes = " ".join(read(rhythm([40.0, 10.0], [0.9, 0.6])).notes)
+    assert "beats are weak, less than half of the usual pulse" in notes
+    assert "an extrasystole or an irregular rhythm" in notes
+
+
+def test_a_regular_pulse_has_no_notes():
+    assert read(rhythm([40.0], [0.8])).notes == ()
+
+
+@pytest.mark.parametrize(("place", "gap"), [(0.5, 1.0), (0.6, 0.75), (0.5, 1.2)])
+def test_a_balloon_pumps_second_peak_is_no_beat_and_is_said(place, gap):
+    pumped = rhythm([40.0], [gap], lambda phase: 45.0 * np.exp(-(((phase - place) / 0.08) ** 2)))
+    record = read(pumped)
+    np.testing.assert_allclose(record.observations["heart_rate"].values, 60.0 / gap, rtol=0.02)
+    assert record.skipped["wave: second within a beat, as of a balloon pump, not counted as a beat"] > 50
+    assert any("balloon pump (assist)" in note for note in record.notes)
+
+
+def test_a_fast_irregular_pulse_is_counted_beat_by_beat():
+    gaps = np.random.default_rng(3).uniform(0.36, 0.75, 400)
+    rates = read(rhythm([40.0], gaps)).observations["heart_rate"].values
+    np.testing.assert_allclose(rates.mean(), 60.0 / gaps[: int(120 / gaps.mean())].mean(), rtol=0.03)
+
+
+def test_waves_too_small_to_be_told_from_dicrotic_ones_are_said():
+    record = read(rhythm([40.0, 3.0], [0.9, 0.6]))
+    assert record.skipped["wave: too small to be a beat or a dicrotic wave for certain, not counted"] > 50
+    assert any("the heart may beat more often" in note for note in record.notes)
+
+
+@pytest.mark.parametrize("kind", ["series", "course"])
+def test_the_respiratory_rate_may_change(kind):
+    """Breaths of five beats, then of four: a rate that stays behind mixes them."""
+    pulse = np.concatenate([np.tile([40.0, 44.0, 48.0, 44.0, 42.0], 45), np.tile([40.0, 44.0, 48.0, 44.0], 75)])
+    times, rates = [0.0, 3.0], [15.0, 18.75]
+    rate = (
+        Series(np.array(times), np.array(rates), "1/min")
+        if kind == "series"
+        else Inputs.settings("respiratory_rate", times, rates, "1/min")["respiratory_rate"]
+    )
+    values = waveform(np.full(pulse.size, 60.0), pulse)
+    found = read(values, respiratory_rate=rate).observations["pulse_pressure_variation"]
+    assert found.times.size == 7
+    np.testing.assert_allclose(found.values, 100.0 * (48.0 - 40.0) / 44.0, rtol=0.03)

@@ -4,6 +4,7 @@ Every forecast carries its draws, its effective draws and the solves that failed
 """
 
 from .forecast import Forecast, forecast
+from .plan import plan
 from .risk import Risk, risk
 from .warm import warm
 
@@ -11,6 +12,7 @@ __all__ = [
     "Forecast",
     "Risk",
     "forecast",
+    "plan",
     "risk",
     "warm",
 ]

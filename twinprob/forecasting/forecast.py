@@ -31,12 +31,13 @@ from ..patient.require import (
     require_spacing,
     require_times,
 )
+from .plan import ages, require_from_now, said
 
 # Times `scale`: four hours every ten minutes, with a few changes of the inputs, are the size of one.
 _SEGMENTS, _TIMES, _KNOTS = 64, 32, 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Forecast:
     """Draws of the future of one twin under stated inputs.
 
@@ -52,6 +53,8 @@ class Forecast:
     effective_draws : float
         Independent draws behind the intervals.
     solves_failed : int
+    notes : tuple of str
+        How old the last measurements are, and what of the plan is not used.
     """
 
     tree: xr.DataTree
@@ -59,6 +62,18 @@ class Forecast:
     inputs: Inputs
     effective_draws: float
     solves_failed: int
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Say from when it speaks, how far, and what must be known beside it."""
+        return f"Forecast({', '.join(map(str, self.group('predicted_outputs').data_vars))}; {self.said()})"
+
+    def said(self) -> str:
+        """Return span, draws, failures and notes in words."""
+        failed = f", {self.solves_failed} of them could not be solved" if self.solves_failed else ""
+        draws = math.prod(self.group("predictions").sizes[d] for d in ("chain", "draw"))
+        span = f"{(self.times[-1] - self.now) / 60:.3g} h from {self.now / 60:.1f} h on"
+        return " ".join((f"{span}; {draws} draws{failed}.", *self.notes))
 
     def group(self, name: str) -> xr.Dataset:
         """Return one group of the tree as a dataset."""
@@ -131,9 +146,7 @@ class Forecast:
             for h in range(1, last + 1)
             for r in frame.iloc[[int(np.argmin(np.abs(ahead - h)))]].itertuples()
         ]
-        about = (
-            f"From {self.now / 60:.1f} h; future measurements, {int(frame['draws'].iloc[0])} draws. Research software."
-        )
+        about = f"Future measurements, {self.said()} Research software."
         return section("Forecast", table(about, ("ahead", "variable", "median", "90 % interval", "unit"), rows))
 
 
@@ -152,7 +165,8 @@ def forecast(
     times : (time,) min, optional
         When, as times of the record, all after the twin's present; every `every` until `hours` by default.
     inputs : Inputs, optional
-        What will be done, in the record's time; inputs it does not name run on as they are, boluses end.
+        What will be done, in the record's time (`plan` writes it); inputs it does not name run on as they are, boluses
+        end.
     every : str
         Spacing of the default times.
 
@@ -165,8 +179,8 @@ def forecast(
     TypeError
         If an argument is of another kind.
     ValueError
-        If neither or both of `hours` and `times` are given, a time is not after the twin's present, or an input is
-        unknown.
+        If neither or both of `hours` and `times` are given, a time is not after the twin's present, an input is
+        unknown, or its plan lies before the present, as one written in time from now does.
     """
     require_key(key)
     require_kinds(twin=(twin, Twin), inputs=(inputs, Inputs, None))
@@ -177,6 +191,7 @@ def forecast(
         known = tuple(model.quantities(model.Input))
         if name not in known:
             raise ValueError(f"Model `{type(model).__name__}` has no input `{name}`; {nearest(name, known)}")
+    require_from_now(twin, plan)
     given = twin.record.inputs.then(plan, twin.now)
     driven = drives(model, given, twin.record.observations, weight=twin.record.weight)
     segments, index = build(model, driven, twin.now, float(times[-1]), times, origin=twin.record.start)
@@ -192,17 +207,7 @@ def forecast(
     segments, index = padded(segments, int(size * _SEGMENTS)), to_length(index, int(size * _TIMES))
     ahead_knots = tuple((name, int(size * _KNOTS)) for name, _ in counts)
     declared = model.quantities(model.Output)
-    how = {
-        n: as_data(twin.observations[n]) if n in twin.observations else q.noise
-        for n, q in declared.items()
-        if n in twin.observations or q.noise is not None
-    }
-    for name, observation in how.items():
-        if any(np.ndim(x) for x in jax.tree.leaves(observation)):
-            raise ValueError(
-                f"The noise of `{name}` is given per past measurement, which says nothing of future ones; fit with one "
-                "`additive` or `relative` size to forecast."
-            )
+    how = _noises(twin)
     ahead = Joint(model.declared_apart(as_data), segments, {}, how, twin.integrator, ahead_knots)
     outputs, measured, solved = _ahead(ahead, flat, first, index, key)
     coords = {"time": Labelled(("time",), times, "min", "time since the record's origin")}
@@ -226,7 +231,25 @@ def forecast(
         "predictions_constant_data": dataset(_inputs(given, twin.now, times[-1]), {}, {}),
     }
     attrs = {"inference_library": "twinprob", "provenance": twin.tree.attrs["provenance"]}
-    return Forecast(tree(groups, attrs), twin.now, given, twin.effective_draws, int(failed.sum()))
+    notes = (*ages(twin), *said(twin, plan, float(times[-1])))
+    return Forecast(tree(groups, attrs), twin.now, given, twin.effective_draws, int(failed.sum()), notes)
+
+
+def _noises(twin: Twin) -> dict[str, Observation]:
+    """Return how each output will be measured, where anything says so."""
+    declared = twin.model.quantities(twin.model.Output)
+    how = {
+        n: as_data(twin.observations[n]) if n in twin.observations else q.noise
+        for n, q in declared.items()
+        if n in twin.observations or q.noise is not None
+    }
+    for name, observation in how.items():
+        if any(np.ndim(x) for x in jax.tree.leaves(observation)):
+            raise ValueError(
+                f"The noise of `{name}` is given per past measurement, which says nothing of future ones; fit with one "
+                "`additive` or `relative` size to forecast."
+            )
+    return how
 
 
 def _times(twin: Twin, hours, times, every) -> np.ndarray:

@@ -99,14 +99,18 @@ def risk(ahead: Forecast, event: str, *, hours: float | None = None) -> Risk:
         )
     limit = float(convert(float(number), unit, outputs[name].units, variable=name))
     longest = (ahead.times[-1] - ahead.now) / 60
-    soonest = (ahead.times[0] - ahead.now) / 60
     hours = longest if hours is None else require_hours(hours)
-    if not soonest - 1e-9 <= hours <= longest + 1e-9:
+    if hours > longest + 1e-9:
         raise ValueError(
-            f"Argument `hours` = {hours:g} must lie within the forecast, which begins {soonest:g} h ahead and reaches "
-            f"{longest:g} h ahead."
+            f"Argument `hours` = {hours:g} must lie within the forecast, which reaches {longest:g} h ahead."
         )
     inside = ahead.times <= ahead.now + 60 * hours + 1e-9
+    if not inside.any():
+        first = ahead.times[0] - ahead.now
+        raise ValueError(
+            f"No time of the forecast lies within {60 * hours:g} min, the first is {first:g} min ahead: forecast more "
+            f"closely, e.g. `forecast(…, every='{60 * hours / 4:.2g} min')`."
+        )
     values = outputs[name].values[..., inside]
     known = np.all(np.isfinite(values), axis=-1)
     solved, failed = int(known.sum()), int((~known).sum())
