@@ -227,7 +227,9 @@ def test_weight_is_the_admission_weight(tmp_path):
     assert record.weight == 80.0
 
 
-@pytest.mark.parametrize(("born", "age"), [("2090-06-05", 59), ("2090-01-02", 60), ("1850-01-01", 90)])
+@pytest.mark.parametrize(
+    ("born", "age"), [("2090-06-05", 59), ("2090-01-02", 60), ("2061-01-02", 89), ("1850-01-01", 90)]
+)
 def test_age_is_counted_in_years_and_hidden_above_89(tmp_path, born, age):
     record = read(tmp_path, patients=f"subject_id,gender,dob\n1,F,{born} 00:00:00\n")
     assert record.covariates["age"].value == age
@@ -264,6 +266,7 @@ def test_stays_are_listed(tmp_path):
         ("D50%", "parenteral_glucose", 2.5231),
         ("TPN D17.5", "parenteral_glucose", 0.8831),
         ("Impact with Fiber (1/2)", "enteral_glucose", 0.3747),
+        ("Probalance 1.8 (Full)", "enteral_glucose", 0.156 * 1.8 / 1.2 * 1000 / 180.16),  # as listed at 1.2, scaled
     ],
 )
 def test_labels_are_read_for_their_glucose(label, name, content):

@@ -68,9 +68,20 @@ def test_a_record_written_as_tables_is_read_back():
     assert again == record
 
 
-def test_hours_are_read_as_hours():
-    record = read_tidy(table("0,glucose,6,mmol/L", "1.5,glucose,7,mmol/L"), time_unit="h")
-    np.testing.assert_array_equal(record.observations["glucose"].times, [0, 90])
+@pytest.mark.parametrize(
+    ("unit", "time"), [("h", "1.5"), ("min", "90"), ("s", "5400"), ("ms", "5400000"), ("d", "0.0625")]
+)
+def test_times_are_read_in_their_unit(unit, time):
+    record = read_tidy(table("0,glucose,6,mmol/L", f"{time},glucose,7,mmol/L"), time_unit=unit)
+    np.testing.assert_allclose(record.observations["glucose"].times, [0, 90], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("12:30 AM", "1:00 AM"), ("11:45 AM", "12:15 PM"), ("1:00 PM", "1:30 PM")]
+)
+def test_halves_of_the_day_are_read_as_such(first, second):
+    rows = (f"2150-04-01 {first},glucose,6,mmol/L", f"2150-04-01 {second},glucose,7,mmol/L")
+    np.testing.assert_array_equal(read_tidy(table(*rows)).observations["glucose"].times, [0, 30])
 
 
 @pytest.mark.parametrize("year", ["2020", "2150", "1850"])
