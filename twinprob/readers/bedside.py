@@ -8,7 +8,7 @@ import numpy as np
 
 from ..patient import units
 from ..patient.inputs import Inputs
-from ._mimic_items import DRUGS, FLUIDS, HIGHEST_FLOW, CIRCULATION
+from ._mimic_items import CIRCULATION, DRUGS, FLUIDS, HIGHEST_FLOW
 
 __all__ = ["fluid", "infusion", "pressures"]
 
