@@ -44,7 +44,7 @@ def measure() -> Result:
     return Result(
         f"{counts['later']} of {counts['cuts']} cuts of {counts['stays']} stays (both layouts) hold anything known "
         f"later, {counts['changed']} change when the record's later rows are shuffled; "
-        f"{counts['changed on rereading']} of {counts['reread']} change when the chart's later values are shuffled in the tables",
+        f"{counts['changed on rereading']} of {counts['reread']} when the chart's are in the tables",
         counts["later"] == counts["changed"] == counts["changed on rereading"] == 0,
         counts,
     )

@@ -74,7 +74,7 @@ def measure() -> Result:
     share = mimic.recognized(tables)
     return Result(
         f"{gone} of {total} rows without a line, {unknown} counted twice or foreign, on {records} stays ({refused} "
-        f"without any measured variable refused by name); {100 * share:.0f} % of the volume by mouth and tube recognized",
+        f"without any measured variable refused by name); {100 * share:.0f} % of the volume by mouth and tube known",
         gone == 0 and unknown == 0 and records + refused == len(stays),
         {"fates": dict(fates), "ten largest reasons": dict(reasons.most_common(10)), "recognized": share},
     )

@@ -139,7 +139,6 @@ class _Rows:
         self.label = frame["label"].fillna("").astype("str").str.strip().to_numpy(object)
         about = {pair: variable_of(*pair) for pair in set(zip(self.source.tolist(), self.label.tolist(), strict=True))}
         names = [about[pair] or "" for pair in zip(self.source.tolist(), self.label.tolist(), strict=True)]
-        names = [WIDE_NAMES.get(name, name) for name in names]
         self.name = np.array([n if domain(n) in (None, *domains) else "" for n in names], object)
         self.time = frame["time"].to_numpy(float)
         self.known = np.fmax(frame["known"].to_numpy(float), self.time)
@@ -199,9 +198,6 @@ class _Rows:
         return [line for fates, _ in self._fates for line in fates.lines()]
 
 
-WIDE_NAMES = {column: name for columns in WIDE.values() for column, name in columns.items()}
-
-
 def _labels(rows: _Rows, source: str, labels: Iterable[str]) -> np.ndarray:
     lower = np.array([label.lower() for label in rows.label], object)
     return (rows.source == source) & np.isin(lower, list(labels))
@@ -211,8 +207,7 @@ def _observations(rows: _Rows) -> dict[str, Any]:
     found: dict[str, Any] = {}
     arterial: np.ndarray = np.zeros(0)
     for name in ("glucose", *LUNGS, *CIRCULATION):
-        where = np.isin(rows.label, [column for column, about in WIDE_NAMES.items() if about == name])
-        where &= np.isin(rows.source, list(WIDE))
+        where = (rows.label == name) & np.isin(rows.source, list(WIDE))
         for source, labels in MEASURED.items():
             where |= _labels(rows, source, [label for label, about in labels.items() if about == name])
         where &= rows.name == name

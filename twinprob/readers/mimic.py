@@ -210,7 +210,7 @@ def _unread(
     items: Mapping[int, str],
     tables: Tables,
     domains: tuple[str, ...],
-    elsewhere: np.ndarray,
+    other: np.ndarray,
 ) -> list[Line]:
     """Account for rows that are not read: of another stay or none, or of an item that only looks like a variable."""
     lines: list[Line] = []
@@ -221,7 +221,7 @@ def _unread(
             continue
         these = ~read & (rows.item == item)
         fates = Fates(rows.source, name, rows.row[these], rows.time[these])
-        fates.aside(elsewhere[these], "not of this stay" if rows.source == "labevents" else "charted without a stay")
+        fates.aside(other[these], "not of this stay" if rows.source == "labevents" else "charted without a stay")
         fates.aside(fates.left, f"item {label!r} is not read")
         lines += fates.lines()
     return lines
