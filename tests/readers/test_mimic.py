@@ -266,7 +266,18 @@ def test_stays_are_listed(tmp_path):
         ("D50%", "parenteral_glucose", 2.5231),
         ("TPN D17.5", "parenteral_glucose", 0.8831),
         ("Impact with Fiber (1/2)", "enteral_glucose", 0.3747),
-        ("Probalance 1.8 (Full)", "enteral_glucose", 0.156 * 1.8 / 1.2 * 1000 / 180.16),  # as listed at 1.2, scaled
+        ("Glucerna 1.5 (Full)", "enteral_glucose", 0.7388),
+        ("Osmolite 1.5 (3/4)", "enteral_glucose", 0.8476),
+        ("Jevity 1.2", "enteral_glucose", 0.9403),
+        ("Vital 1.5 (Full)", "enteral_glucose", 1.0213),
+        ("Nutren 2.0 (Full)", "enteral_glucose", 1.0879),
+        ("Fibersource HN (Full)", "enteral_glucose", 0.8881),
+        ("Nepro (Full)", "enteral_glucose", 0.9159),
+        ("1/2 str. Nepro", "enteral_glucose", 0.4579),
+        ("Imp/fiberHALF", "enteral_glucose", 0.3747),
+        ("Unheard of 1.5 (Full)", "enteral_glucose", 1.0407),
+        ("D5NS", "parenteral_glucose", 0.2523),
+        ("Clinimix E 5/15", "parenteral_glucose", 0.7569),
     ],
 )
 def test_labels_are_read_for_their_glucose(label, name, content):
@@ -276,7 +287,8 @@ def test_labels_are_read_for_their_glucose(label, name, content):
     assert found[1] == pytest.approx(content, rel=2e-3)
 
 
-@pytest.mark.parametrize("label", ["NaCl 0.9%", "Dextran 40", "PD 2.5% Dextrose", "Lipids 20%", "Gastric Meds", "LR"])
+@pytest.mark.parametrize("label", ["NaCl 0.9%", "Dextran 40", "PD 2.5% Dextrose", "Lipids 20%", "Gastric Meds", "LR",
+                                   "Beneprotein"])  # fmt: skip
 def test_labels_without_glucose_for_the_blood_have_none(label):
     assert glucose_content(label) is None
 
