@@ -34,10 +34,8 @@ def write(folder, *, chart=(), labs=(), inputs=(), items=(), stays=STAYS):
     `chart` holds (clock, item, value[, stored]), `labs` (clock, item, value[, stored, specimen]), `inputs` rows of
     `given`, `items` (item, label).
     """
-    rows = {name: [] for name in COLUMNS}
-    rows["icu/icustays"] = [
-        {**stay, "intime": clock("00:00"), "outtime": "2150-06-03 00:00:00"} for stay in stays
-    ]
+    rows: dict[str, list[dict]] = {name: [] for name in COLUMNS}
+    rows["icu/icustays"] = [{**stay, "intime": clock("00:00"), "outtime": "2150-06-03 00:00:00"} for stay in stays]
     rows["hosp/patients"] = [{"subject_id": 1, "gender": "M", "anchor_age": 60, "anchor_year": 2150}]
     rows["icu/d_items"] = [{"itemid": item, "label": label, "linksto": "inputevents"} for item, label in items]
     for time, item, value, *stored in chart:

@@ -20,7 +20,9 @@ HEADS = {
         "patientunitstayid,nursingchartoffset,nursingchartentryoffset,nursingchartcelltypevallabel,nursingchartvalue"
     ),
     "infusionDrug": "patientunitstayid,infusionoffset,drugname,drugrate,patientweight",
-    "vitalPeriodic": "patientunitstayid,observationoffset,sao2,heartrate,cvp,systemicsystolic,systemicdiastolic,systemicmean",
+    "vitalPeriodic": (
+        "patientunitstayid,observationoffset,sao2,heartrate,cvp,systemicsystolic,systemicdiastolic,systemicmean"
+    ),
     "vitalAperiodic": "patientunitstayid,observationoffset,noninvasivemean,cardiacoutput",
     "intakeOutput": "patientunitstayid,intakeoutputoffset,celllabel,cellvaluenumeric,intakeoutputentryoffset",
 }  # fmt: skip
@@ -175,7 +177,11 @@ def test_stays_are_listed_with_their_rows(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "stay", "message"),
-    [({}, 999, "`stay` must be a stay"), ({"only": "liver"}, 100, "`only` must name"), ({"lead": -5.0}, 100, "negative")],
+    [
+        ({}, 999, "`stay` must be a stay"),
+        ({"only": "liver"}, 100, "`only` must name"),
+        ({"lead": -5.0}, 100, "`lead`"),
+    ],
 )
 def test_a_wrong_argument_is_named(tmp_path, options, stay, message):
     with pytest.raises(ValueError, match=message):
@@ -190,7 +196,9 @@ def test_a_folder_without_patients_is_refused(tmp_path):
 def test_the_ventilated_half_of_the_demo_is_read_and_balances(shared_data):
     tables = eicu.load(shared_data / "eicu-demo-lungs")
     records = {stay: eicu.read(tables, int(stay)) for stay in tables.patients["stay"]}
-    plateaus = sum(r.observations["plateau_pressure"].times.size for r in records.values() if "plateau_pressure" in r.names)
+    plateaus = sum(
+        r.observations["plateau_pressure"].times.size for r in records.values() if "plateau_pressure" in r.names
+    )
     assert len(records) == 88
     assert all(record.ledger.count == len(tables.of(stay)) for stay, record in records.items())
     # 1,321 rows: the rest are repeats and not plausible

@@ -34,7 +34,9 @@ def test_until_hides_a_result_that_is_not_stored_yet(tmp_path):
 @pytest.mark.parametrize(("chart_stored", "known"), [("02:10", 130.0), ("03:10", 160.0)])
 def test_of_a_result_and_its_copy_the_earlier_known_time_holds(tmp_path, chart_stored, known):
     chart = [("01:50", 220621, 250, chart_stored)]
-    series = mimic.read(write(tmp_path, chart=chart, labs=[("01:50", 50931, 250, "02:40")]), 100).observations["glucose"]
+    series = mimic.read(write(tmp_path, chart=chart, labs=[("01:50", 50931, 250, "02:40")]), 100).observations[
+        "glucose"
+    ]
     assert (series.times.tolist(), series.known.tolist()) == ([110.0], [known])
 
 
@@ -244,7 +246,11 @@ def test_a_ventilator_on_standby_sets_nothing_but_oxygen(tmp_path):
 WHOLE = {
     "chart": [*SEEN, *BEATS, ("00:30", SATURATION, 95), ("00:40", 226512, 80), ("00:50", 220050, "")],
     "labs": [("01:00", 50931, 170), ("01:00", 50821, 90)],
-    "inputs": [DRIP, given(7, "01:00", "02:00", 30, "ml"), given(8, "01:00", "01:01", 50, "ml", ordercategoryname="14-x")],
+    "inputs": [
+        DRIP,
+        given(7, "01:00", "02:00", 30, "ml"),
+        given(8, "01:00", "01:01", 50, "ml", ordercategoryname="14-x"),
+    ],
     "items": [(INSULIN, "Insulin - Regular"), (7, "Levophed premixed"), (8, "PO Intake")],
 }
 

@@ -91,7 +91,7 @@ def reread(tables: mimic.Tables, stay: int, t: float, rng: np.random.Generator) 
     the laboratory keeps, which is a matter of the calendar.
     """
     row = tables.stays[tables.stays["stay"] == stay].iloc[0]
-    chart = tables.of("chart", stay).copy()
+    chart = tables.of("chart", -row["subject"], stay).copy()  # those without a stay first, as in the table
     minutes = (chart["time"] - row["intime"]) / np.timedelta64(1, "m")
     numbers, items = chart["number"].to_numpy(float).copy(), chart["item"].to_numpy()
     for item in set(CHART_ITEMS) - {*COPIES, *WEIGHT, *HEIGHT}:
