@@ -68,6 +68,19 @@ def test_a_record_written_as_tables_is_read_back():
     assert again == record
 
 
+def test_inputs_that_always_ran_are_read_back():
+    given_always = Inputs.constant(insulin=(2.0, "U/h"), peep=(5.0, "cmH2O"))
+    record = Record.build({"glucose": ([0], [6.0], "mmol/L")}, given_always)
+    assert read_tidy(record.to_frame(), record.inputs.to_frame()) == record
+
+
+@pytest.mark.parametrize("column", ["time", "known"])
+def test_a_measurement_at_no_finite_time_is_refused(column):
+    rows = {"time": "inf,glucose,6,mmol/L,", "known": "0,glucose,6,mmol/L,-inf"}
+    with pytest.raises(ValueError, match=f"Row 2 .*{column!r} must hold a finite time"):
+        read_tidy(table(rows[column], header="time,variable,value,unit,known"))
+
+
 def test_hours_are_read_as_hours():
     record = read_tidy(table("0,glucose,6,mmol/L", "1.5,glucose,7,mmol/L"), time_unit="h")
     np.testing.assert_array_equal(record.observations["glucose"].times, [0, 90])
