@@ -64,7 +64,8 @@ def _far_off(subject: str, observed: np.ndarray, side: np.ndarray, drawn: np.nda
     rms = float(np.sqrt(np.mean(away**2)))
     evidence = (
         f"Residuals ({len(observed)}): root mean square {rms:.1f}, largest {np.max(np.abs(away)):.1f} predictive "
-        f"standard deviations; of {len(drawn)} replicates {together:.1%} are as far off together, {worst:.1%} at their worst."
+        f"standard deviations; of {len(drawn)} replicates {together:.1%} are as far off together, {worst:.1%} at their "
+        "worst."
     )
     exact = side == 0
     outer = np.quantile(drawn[:, exact], [0.005, 0.995], axis=0) if exact.any() else np.zeros((2, 0))
