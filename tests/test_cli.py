@@ -1,5 +1,7 @@
+import dataclasses
 import importlib.metadata
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -112,6 +114,39 @@ def test_a_forecast_follows_a_plan(run, saved, tmp_path):
         )
 
     assert median(run("forecast", saved, "--hours", 2, "--inputs", plan)) < median(run("forecast", saved, "--hours", 2))
+
+
+def plan_of(text, tmp_path, run, saved, *words):
+    plan = tmp_path / "plan.csv"
+    plan.write_text(text, encoding="utf-8")
+    return run("forecast", saved, "--hours", 2, "--inputs", plan, *words)
+
+
+def test_a_plan_may_hold_dates_doses_and_other_units(run, saved, tmp_path):
+    text = "start,variable,rate,unit\n2024-03-01T10:00,insulin,50,mU/min\n2024-03-01T10:30,insulin,2,U\n"
+    result = plan_of(text, tmp_path, run, saved, "--origin", "2024-03-01T00:00")
+    assert (result.exit_code, "hours ahead" in result.output) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("start,variable,rate,unit\n2024-03-01T10:00,insulin,2,U/h\n", "need the argument `origin`"),
+        ("start,variable,rate,unit\n600,insulin,two,U/h\n", "Row 2 of the inputs (insulin), column 'rate'"),
+        ("start,variable,rate,unit\n600,insuline,2,U/h\n", "Row 2 of the inputs (insuline), column 'variable'"),
+        ("variable,rate,unit\ninsulin,2,U/h\n", "needs the columns start, end, variable"),
+        ("", "There is nothing in the inputs"),
+    ],
+)
+def test_a_mistake_in_a_plan_is_one_line(text, message, run, saved, tmp_path):
+    result = plan_of(text, tmp_path, run, saved)
+    assert (result.exit_code, result.stderr.count("\n"), message in result.stderr) == (2, 1, True)
+
+
+def test_a_fit_says_what_became_of_the_rows(run, tmp_path, twin, monkeypatch):
+    monkeypatch.setattr(cli, "fit_twin", lambda model, record, **settings: dataclasses.replace(twin, record=record))
+    result = run("fit", STAY, "--model", "icing", "--until", "10 h", "--out", tmp_path / "out")
+    assert re.search(r"\d+ rows: \d+ used", result.output)
 
 
 @pytest.mark.parametrize("what", ["devices", "precision", "compile cache", "plot backend", "netCDF engine", "jax"])

@@ -79,7 +79,7 @@ from .validation import Calibration, Evaluation, Scores, calibrate, evaluate, sc
 if TYPE_CHECKING:
     from .presentation import export, plots, report
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "NUTS",

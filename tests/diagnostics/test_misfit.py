@@ -37,7 +37,7 @@ def test_a_sum_of_squares_is_judged_by_its_own_chi_square(count):
 def test_values_ten_deviations_off_are_not_trusted_however_few(count, df):
     found = _far_off("fit", np.full(count, 10.0), np.zeros(count), replicates(count, df=df))
     assert found.verdict != "trustworthy"
-    assert f"{count} residuals: root mean square" in found.evidence
+    assert f"Residuals ({count}): root mean square" in found.evidence
 
 
 def test_sound_values_are_seldom_suspected():

@@ -23,7 +23,7 @@ def made(draws, effective):
 def test_draws_that_failed_count_neither_as_the_event_nor_against_it():
     found = risk(made([LOW, FINE, GONE, LOW, FINE, GONE, GONE, FINE], 8.0), "glucose < 4 mmol/L")
     assert (found.probability, found.draws, found.failed) == (2 / 5, 5, 3)
-    assert "(5 draws, 3 more failed)" in str(found)
+    assert "(5 draws, 3 more could not be solved)" in str(found)
 
 
 def test_the_error_is_that_of_the_effective_draws_that_were_solved():
@@ -54,8 +54,8 @@ def test_a_limit_itself_belongs_to_the_comparison_that_names_it(event, probabili
 @pytest.mark.parametrize(
     ("event", "hours", "message"),
     [
-        ("glucose < 4 mmol/L", 0.5, "begins 1 h ahead and reaches 3 h ahead"),
-        ("glucose < 4 mmol/L", 3.5, "begins 1 h ahead and reaches 3 h ahead"),
+        ("glucose < 4 mmol/L", 0.5, "No time of the forecast lies within 30 min, the first is 60 min ahead"),
+        ("glucose < 4 mmol/L", 3.5, "reaches 3 h ahead"),
         ("glucose < 4.4.4 mmol/L", None, "must read like"),
         ("glucose < 1e999 mmol/L", None, "must read like|Unknown unit"),
     ],

@@ -107,7 +107,7 @@ def test_an_interrupted_save_leaves_the_old_file_and_no_other(record, tmp_path, 
 
 def test_an_interrupted_report_leaves_no_file(record, tmp_path, monkeypatch):
     twin = fit(Tank(), record, key=KEY, method=SMALL)
-    monkeypatch.setattr("pathlib.Path.replace", stop)
+    monkeypatch.setattr("os.replace", stop)
     with pytest.raises(KeyboardInterrupt):
         report.write(twin, tmp_path / "page.html")
     assert list(tmp_path.iterdir()) == []

@@ -146,6 +146,14 @@ def test_a_rate_that_changed_twice_in_one_piece_is_the_last():
     assert [joined.inputs["insulin"].at(t) for t in (250, 270)] == [3.0, 5.0]
 
 
+def test_an_order_that_runs_on_under_another_number_is_one_order():
+    ended = Inputs.infusions("insulin", 0, 50, 1.0, "U/h")
+    known = glucose([10, 240], [8.0, 9.0], ended | Inputs.infusions("insulin", 60, np.inf, 3.0, "U/h"))
+    later = Inputs.infusions("insulin", [240, 260], [np.inf, np.inf], [3.0, 5.0], "U/h")
+    joined = join(known, Record({}, later, {}, 240.0, 300.0)).record
+    assert [joined.inputs["insulin"].at(t) for t in (250, 270)] == [3.0, 5.0]
+
+
 # ---- properties ----------------------------------------------------------------------------------------------------
 
 

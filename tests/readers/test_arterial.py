@@ -192,9 +192,10 @@ def test_waves_too_small_to_be_told_from_dicrotic_ones_are_said():
 
 @pytest.mark.parametrize("kind", ["series", "course"])
 def test_the_respiratory_rate_may_change(kind):
-    """Breaths of five beats, then of four: a rate that stays behind mixes them."""
-    pulse = np.concatenate([np.tile([40.0, 44.0, 48.0, 44.0, 42.0], 45), np.tile([40.0, 44.0, 48.0, 44.0], 75)])
-    times, rates = [0.0, 3.0], [15.0, 18.75]
+    """Breaths of five beats, then of twenty: by the first rate most of the later groups would not vary."""
+    slow = np.repeat([40.0, 48.0], 10)
+    pulse = np.concatenate([np.tile([40.0, 44.0, 48.0, 44.0, 42.0], 45), np.tile(slow, 15)])
+    times, rates = [0.0, 3.0], [15.0, 3.75]
     rate = (
         Series(np.array(times), np.array(rates), "1/min")
         if kind == "series"

@@ -140,6 +140,14 @@ def test_a_carevue_rate_holds_until_the_next_and_a_stop_ends_it(stay):
     assert course.at(np.array([90.0, 150.0, 200.0])).tolist() == [0.1, 0.2, 0.0]
 
 
+@pytest.mark.parametrize(("first", "second", "counts"), [("", "", 0.2), ("Stopped", "", 0.0), ("", "Stopped", 0.0)])
+def test_of_two_carevue_rows_at_one_time_a_stop_counts_and_else_the_later(stay, first, second, counts):
+    rows = [(30120, "09:00", f",,0.1,mcgkgmin,1,{first}"), (30120, "09:00", f",,0.2,mcgkgmin,1,{second}"),
+            (30120, "08:30", ",,0.3,mcgkgmin,1,")]  # fmt: skip
+    weighed = [(220052, "09:00", 70, 0), (762, "09:00", 80, 0)]
+    assert stay(weighed, noted=charted(*rows)).inputs["norepinephrine"].at(90.0) == counts
+
+
 def test_a_carevue_rate_without_another_row_holds_for_four_hours(stay):
     weighed = [(220052, "09:00", 70, 0), (762, "09:00", 80, 0)]
     course = stay(weighed, noted=charted((30120, "09:00", ",,0.1,mcgkgmin,1,"))).inputs["norepinephrine"]
@@ -160,6 +168,12 @@ def test_a_bolus_without_a_duration_is_left_out_and_counted(stay):
 def test_a_bolus_runs_over_the_stated_duration(stay):
     course = stay(given=running((225158, "09:00", "09:01", PUSH)), bolus_duration="30 min").inputs["crystalloid"]
     assert (course.ends[0] - course.starts[0], course.rates[0], bool(course.bolus[0])) == (30.0, 500.0 / 30.0, True)
+
+
+def test_an_infusion_of_an_hour_needs_no_other_duration(stay):
+    given = running((225158, "09:00", "10:00", "500,ml,,,FinishedRunning,02-Fluids (Crystalloids)"))
+    course = stay(given=given).inputs["crystalloid"]
+    assert (course.ends[0] - course.starts[0], course.rates[0]) == (60.0, pytest.approx(500.0 / 60.0))
 
 
 def test_a_negative_volume_is_left_out_and_counted(stay):

@@ -227,7 +227,9 @@ def test_weight_is_the_admission_weight(tmp_path):
     assert record.weight == 80.0
 
 
-@pytest.mark.parametrize(("born", "age"), [("2090-06-05", 59), ("2090-01-02", 60), ("1850-01-01", 90)])
+@pytest.mark.parametrize(
+    ("born", "age"), [("2090-06-05", 59), ("2090-01-02", 60), ("2061-01-02", 89), ("1850-01-01", 90)]
+)
 def test_age_is_counted_in_years_and_hidden_above_89(tmp_path, born, age):
     record = read(tmp_path, patients=f"subject_id,gender,dob\n1,F,{born} 00:00:00\n")
     assert record.covariates["age"].value == age
@@ -264,6 +266,18 @@ def test_stays_are_listed(tmp_path):
         ("D50%", "parenteral_glucose", 2.5231),
         ("TPN D17.5", "parenteral_glucose", 0.8831),
         ("Impact with Fiber (1/2)", "enteral_glucose", 0.3747),
+        ("Glucerna 1.5 (Full)", "enteral_glucose", 0.7388),
+        ("Osmolite 1.5 (3/4)", "enteral_glucose", 0.8476),
+        ("Jevity 1.2", "enteral_glucose", 0.9403),
+        ("Vital 1.5 (Full)", "enteral_glucose", 1.0213),
+        ("Nutren 2.0 (Full)", "enteral_glucose", 1.0879),
+        ("Fibersource HN (Full)", "enteral_glucose", 0.8881),
+        ("Nepro (Full)", "enteral_glucose", 0.9159),
+        ("1/2 str. Nepro", "enteral_glucose", 0.4579),
+        ("Imp/fiberHALF", "enteral_glucose", 0.3747),
+        ("Unheard of 1.5 (Full)", "enteral_glucose", 1.0407),
+        ("D5NS", "parenteral_glucose", 0.2523),
+        ("Clinimix E 5/15", "parenteral_glucose", 0.7569),
     ],
 )
 def test_labels_are_read_for_their_glucose(label, name, content):
@@ -273,7 +287,8 @@ def test_labels_are_read_for_their_glucose(label, name, content):
     assert found[1] == pytest.approx(content, rel=2e-3)
 
 
-@pytest.mark.parametrize("label", ["NaCl 0.9%", "Dextran 40", "PD 2.5% Dextrose", "Lipids 20%", "Gastric Meds", "LR"])
+@pytest.mark.parametrize("label", ["NaCl 0.9%", "Dextran 40", "PD 2.5% Dextrose", "Lipids 20%", "Gastric Meds", "LR",
+                                   "Beneprotein"])  # fmt: skip
 def test_labels_without_glucose_for_the_blood_have_none(label):
     assert glucose_content(label) is None
 

@@ -68,9 +68,33 @@ def test_a_record_written_as_tables_is_read_back():
     assert again == record
 
 
-def test_hours_are_read_as_hours():
-    record = read_tidy(table("0,glucose,6,mmol/L", "1.5,glucose,7,mmol/L"), time_unit="h")
-    np.testing.assert_array_equal(record.observations["glucose"].times, [0, 90])
+@pytest.mark.parametrize(
+    ("unit", "time"), [("h", "1.5"), ("min", "90"), ("s", "5400"), ("ms", "5400000"), ("d", "0.0625")]
+)
+def test_times_are_read_in_their_unit(unit, time):
+    record = read_tidy(table("0,glucose,6,mmol/L", f"{time},glucose,7,mmol/L"), time_unit=unit)
+    np.testing.assert_allclose(record.observations["glucose"].times, [0, 90], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("12:30 AM", "1:00 AM"), ("11:45 AM", "12:15 PM"), ("1:00 PM", "1:30 PM")]
+)
+def test_halves_of_the_day_are_read_as_such(first, second):
+    rows = (f"2150-04-01 {first},glucose,6,mmol/L", f"2150-04-01 {second},glucose,7,mmol/L")
+    np.testing.assert_array_equal(read_tidy(table(*rows)).observations["glucose"].times, [0, 30])
+
+
+def test_inputs_that_always_ran_are_read_back():
+    given_always = Inputs.constant(insulin=(2.0, "U/h"), peep=(5.0, "cmH2O"))
+    record = Record.build({"glucose": ([0], [6.0], "mmol/L")}, given_always)
+    assert read_tidy(record.to_frame(), record.inputs.to_frame()) == record
+
+
+@pytest.mark.parametrize("column", ["time", "known"])
+def test_a_measurement_at_no_finite_time_is_refused(column):
+    rows = {"time": "inf,glucose,6,mmol/L,", "known": "0,glucose,6,mmol/L,-inf"}
+    with pytest.raises(ValueError, match=f"Row 2 .*{column!r} must hold a finite time"):
+        read_tidy(table(rows[column], header="time,variable,value,unit,known"))
 
 
 @pytest.mark.parametrize("year", ["2020", "2150", "1850"])
@@ -193,38 +217,38 @@ def test_reading_returns_a_record():
 INPUTS = "start,end,variable,rate,unit"
 
 
-def given(*rows, header=INPUTS, **how):
+def dosed(*rows, header=INPUTS, **how):
     return read_tidy(table("0,glucose,9,mmol/L", "60,glucose,8,mmol/L"), table(*rows, header=header), **how)
 
 
 def test_a_later_row_of_an_input_replaces_the_earlier():
-    course = given("0,30,insulin,3,U/h", "10,40,insulin,0.5,U/h", "20,50,insulin,2,U/h").inputs["insulin"]
+    course = dosed("0,30,insulin,3,U/h", "10,40,insulin,0.5,U/h", "20,50,insulin,2,U/h").inputs["insulin"]
     assert course.at([15, 25, 35, 55]).tolist() == [0.5, 2, 2, 0]
 
 
 def test_a_rate_of_zero_stops_its_order():
-    assert given("0,inf,insulin,1,U/h", "30,60,insulin,0,U/h").inputs["insulin"].at([15, 45, 70]).tolist() == [1, 0, 0]
+    assert dosed("0,inf,insulin,1,U/h", "30,60,insulin,0,U/h").inputs["insulin"].at([15, 45, 70]).tolist() == [1, 0, 0]
 
 
 def test_different_orders_add():
-    course = given("0,60,insulin,1,U/h,a", "30,60,insulin,2,U/h,b", header=f"{INPUTS},order").inputs["insulin"]
+    course = dosed("0,60,insulin,1,U/h,a", "30,60,insulin,2,U/h,b", header=f"{INPUTS},order").inputs["insulin"]
     assert course.at([15, 45]).tolist() == [1, 3]
 
 
 @pytest.mark.parametrize("row", ["10,,insulin,5,U", "10,40,insulin,5,U/h", "10,10,insulin,5,U"])
 def test_the_same_row_twice_counts_once_and_is_said(row):
-    record = given(row, row)
-    assert record.inputs == given(row).inputs
+    record = dosed(row, row)
+    assert record.inputs == dosed(row).inputs
     assert dict(record.skipped) == {"insulin: the same row twice counts once": 1}
 
 
 def test_the_same_dose_of_two_orders_is_two_doses():
-    record = given("10,,insulin,5,U,1", "10,,insulin,5,U,2", header=f"{INPUTS},order")
+    record = dosed("10,,insulin,5,U,1", "10,,insulin,5,U,2", header=f"{INPUTS},order")
     assert record.inputs["insulin"].to("U/min").amount(0, 60) == pytest.approx(10)
 
 
 def test_rows_without_ends_hold_until_the_next_of_their_order():
-    record = given("0,insulin,2,U/h", "120,insulin,3,U/h", "240,insulin,0,U/h", header="start,variable,rate,unit")
+    record = dosed("0,insulin,2,U/h", "120,insulin,3,U/h", "240,insulin,0,U/h", header="start,variable,rate,unit")
     np.testing.assert_array_equal(record.inputs["insulin"].steps(), [[0, 120, 240], [2, 3, 0]])
     assert record.notes == ("insulin, rows without an end: 2 hold until the next of their order.",)
 
@@ -232,35 +256,35 @@ def test_rows_without_ends_hold_until_the_next_of_their_order():
 def test_a_pump_that_still_runs_must_be_said():
     rows = ("0,insulin,2,U/h", "120,insulin,3,U/h")
     with pytest.raises(ValueError, match=r'Row 3 of the inputs .*column .end. is empty.*or say ends="next"'):
-        given(*rows, header="start,variable,rate,unit")
-    record = given(*rows, header="start,variable,rate,unit", ends="next")
+        dosed(*rows, header="start,variable,rate,unit")
+    record = dosed(*rows, header="start,variable,rate,unit", ends="next")
     assert record.inputs["insulin"].at([60, 1000]).tolist() == [2, 3]
 
 
 def test_settings_need_no_end_and_replace_each_other():
-    course = given("10,peep,5,cmH2O", "60,peep,8,cm[H2O]", header="time,variable,value,unit").inputs["peep"]
+    course = dosed("10,peep,5,cmH2O", "60,peep,8,cm[H2O]", header="time,variable,value,unit").inputs["peep"]
     np.testing.assert_array_equal(course.at([0, 30, 600]), [np.nan, 5, 8])
 
 
 def test_a_volume_becomes_a_dose_by_its_concentration():
-    record = given("0,60,insulin,2,mL/h", "60,,insulin,3,mL", concentrations={"insulin": (1.5, "U/mL")})
+    record = dosed("0,60,insulin,2,mL/h", "60,,insulin,3,mL", concentrations={"insulin": (1.5, "U/mL")})
     assert record.inputs["insulin"].to("U/min").amount(0, 120) == pytest.approx(1.5 * 2 + 1.5 * 3)
 
 
 def test_rates_of_a_salt_are_halved():
     rows = "0,60,norepinephrine,8,ug/min"
-    one, other = given(rows), given(rows, salts={"norepinephrine": "tartrate"})
+    one, other = dosed(rows), dosed(rows, salts={"norepinephrine": "tartrate"})
     assert other.inputs["norepinephrine"].rates[0] == pytest.approx(one.inputs["norepinephrine"].rates[0] / 2)
 
 
 def test_a_row_may_be_known_later_than_it_began():
-    record = given("0,60,insulin,2,U/h,45", header=f"{INPUTS},known")
+    record = dosed("0,60,insulin,2,U/h,45", header=f"{INPUTS},known")
     assert record.until(44).inputs.names == ()
     assert record.until(45).inputs["insulin"].at(10) == 2
 
 
 def test_an_amount_that_agrees_with_its_rate_is_accepted():
-    assert given("0,120,insulin,2,U/h,4", header=f"{INPUTS},amount").inputs["insulin"].at(60) == 2
+    assert dosed("0,120,insulin,2,U/h,4", header=f"{INPUTS},amount").inputs["insulin"].at(60) == 2
 
 
 @pytest.mark.parametrize(
@@ -283,7 +307,7 @@ def test_an_amount_that_agrees_with_its_rate_is_accepted():
 )
 def test_a_bad_input_row_is_refused_by_name(rows, header, message):
     with pytest.raises(ValueError, match=message):
-        given(*rows, header=header)
+        dosed(*rows, header=header)
 
 
 @pytest.mark.parametrize(
@@ -386,6 +410,18 @@ def test_a_file_is_read_whatever_wrote_it(data, tmp_path):
     assert read_tidy(path).observations["glucose"].values.tolist() == [180.5, 160]
 
 
+def test_a_table_of_decimal_commas_has_them_everywhere():
+    text = "time;variable;value;unit\n0,5;lactate;1,234;mmol/L\n60;lactate;2,5;mmol/L\n"
+    series = read_tidy(io.StringIO(text)).observations["lactate"]
+    assert (series.times.tolist(), series.values.tolist()) == ([0.5, 60], [1.234, 2.5])
+
+
+def test_a_comma_that_may_mean_thousands_is_asked_about_in_any_table():
+    text = "time;variable;value;unit\n0;glucose;1,234;mg/dL\n60;glucose;130;mg/dL\n"
+    with pytest.raises(ValueError, match=r"Row 2 .*may be a decimal comma or thousands"):
+        read_tidy(io.StringIO(text))
+
+
 def workbook():
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
@@ -396,7 +432,7 @@ def workbook():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "The table is empty"),
+        (b"", "There is nothing in the table"),
         (workbook(), r"is a spreadsheet workbook such as \.xlsx.*save the one sheet as CSV"),
         (gzip.compress(PLAIN.encode())[:-9], "is a gzip file that is cut short"),
         (b"%PDF-1.7 ...", "is a PDF document"),

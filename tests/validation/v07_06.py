@@ -13,7 +13,9 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
@@ -29,8 +31,11 @@ TITLE = "200 bad files and tables made at random (hypothesis) through every read
 BAR = "one line each, naming file row, column, value, remedy; no traceback; nothing written"
 FILES = 320  # tried; those whose fault happens to be harmless do not count
 FEWEST = 200
-WIDE = {"time": "Time", "columns": {"Glucose (mg/dL)": ("glucose", "mg/dL"), "Lactate": ("lactate", "mmol/L")},
-        "inputs": {"Insulin": ("insulin", "U/h")}}  # fmt: skip
+WIDE: dict[str, Any] = {
+    "time": "Time",
+    "columns": {"Glucose (mg/dL)": ("glucose", "mg/dL"), "Lactate": ("lactate", "mmol/L")},
+    "inputs": {"Insulin": ("insulin", "U/h")},
+}
 REMEDIES = re.compile(
     r"check|write|name the|say |declare|give|choose|keep|leave|did you mean|known names|must (?:be|hold|have)|needs"
     r"|save|pass |mend|rename|sort|in .* every value|there is no|has no|copy|exchanged|which\?", re.IGNORECASE
@@ -221,7 +226,7 @@ def attempt(bad: Bad, home: Path) -> str | None:
         "arterial": lambda: arterial.read(path, time=("time", "s"), pressure=("p", "mmHg")),
         "bedside": lambda: BEDSIDE[bad.kind](),
         **{
-            name: (lambda reader=reader: reader.read(broken_folder(home, bad.kind), 1))
+            name: partial(lambda read: read(broken_folder(home, bad.kind), 1), reader.read)
             for name, reader in (("mimic", mimic), ("hemodynamics", hemodynamics), ("ventilation", ventilation))
         },
     }

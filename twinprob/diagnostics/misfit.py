@@ -63,8 +63,9 @@ def _far_off(subject: str, observed: np.ndarray, side: np.ndarray, drawn: np.nda
     together, worst = (_reach(of(away**2), of(replicated**2)) for of in (_whole, _worst))
     rms = float(np.sqrt(np.mean(away**2)))
     evidence = (
-        f"{len(observed)} residuals: root mean square {rms:.1f}, largest {np.max(np.abs(away)):.1f} predictive standard"
-        f" deviations; of {len(drawn)} replicates {together:.1%} are as far off together, {worst:.1%} at their worst."
+        f"Residuals ({len(observed)}): root mean square {rms:.1f}, largest {np.max(np.abs(away)):.1f} predictive "
+        f"standard deviations; of {len(drawn)} replicates {together:.1%} are as far off together, {worst:.1%} at their "
+        "worst."
     )
     exact = side == 0
     outer = np.quantile(drawn[:, exact], [0.005, 0.995], axis=0) if exact.any() else np.zeros((2, 0))

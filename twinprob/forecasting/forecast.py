@@ -207,17 +207,7 @@ def forecast(
     segments, index = padded(segments, int(size * _SEGMENTS)), to_length(index, int(size * _TIMES))
     ahead_knots = tuple((name, int(size * _KNOTS)) for name, _ in counts)
     declared = model.quantities(model.Output)
-    how = {
-        n: as_data(twin.observations[n]) if n in twin.observations else q.noise
-        for n, q in declared.items()
-        if n in twin.observations or q.noise is not None
-    }
-    for name, observation in how.items():
-        if any(np.ndim(x) for x in jax.tree.leaves(observation)):
-            raise ValueError(
-                f"The noise of `{name}` is given per past measurement, which says nothing of future ones; fit with one "
-                "`additive` or `relative` size to forecast."
-            )
+    how = _noises(twin)
     ahead = Joint(model.declared_apart(as_data), segments, {}, how, twin.integrator, ahead_knots)
     outputs, measured, solved = _ahead(ahead, flat, first, index, key)
     coords = {"time": Labelled(("time",), times, "min", "time since the record's origin")}
@@ -243,6 +233,23 @@ def forecast(
     attrs = {"inference_library": "twinprob", "provenance": twin.tree.attrs["provenance"]}
     notes = (*ages(twin), *said(twin, plan, float(times[-1])))
     return Forecast(tree(groups, attrs), twin.now, given, twin.effective_draws, int(failed.sum()), notes)
+
+
+def _noises(twin: Twin) -> dict[str, Observation]:
+    """Return how each output will be measured, where anything says so."""
+    declared = twin.model.quantities(twin.model.Output)
+    how = {
+        n: as_data(twin.observations[n]) if n in twin.observations else q.noise
+        for n, q in declared.items()
+        if n in twin.observations or q.noise is not None
+    }
+    for name, observation in how.items():
+        if any(np.ndim(x) for x in jax.tree.leaves(observation)):
+            raise ValueError(
+                f"The noise of `{name}` is given per past measurement, which says nothing of future ones; fit with one "
+                "`additive` or `relative` size to forecast."
+            )
+    return how
 
 
 def _times(twin: Twin, hours, times, every) -> np.ndarray:

@@ -61,9 +61,13 @@ def plan(twin: Twin, **given: Any) -> Inputs:
 
     Examples
     --------
-    >>> twin = tp.fit(tp.models.metabolic.ICING(), record.until("10 h"), key=key)  # doctest: +SKIP
-    >>> less = tp.plan(twin, insulin=["1 U/h", "2 U at +30 min over 5 min"], enteral_glucose="0.3 mmol/min")
-    ... # doctest: +SKIP
+    >>> import jax, twinprob as tp
+    >>> running = tp.Record.admission(inputs=tp.Inputs.constant(insulin=(2.0, "U/h")), time="10 h")
+    >>> few = tp.Laplace(draws=50, proposals=200)
+    >>> twin = tp.fit(tp.models.metabolic.ICING(), running, key=jax.random.key(0), method=few)
+    >>> given = tp.plan(twin, insulin=["1 U/h at +30 min", "3 U at 11 h over 2 min"], enteral_glucose="0.3 mmol/min")
+    >>> [given["insulin"].at(600 + minutes) for minutes in (0, 30, 61)]
+    [2.0, 1.0, 91.0]
     """
     known = tuple(twin.model.quantities(twin.model.Input))
     whole = Inputs()

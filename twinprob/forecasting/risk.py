@@ -51,7 +51,7 @@ class Risk:
 
     def __str__(self) -> str:
         """Say the risk with its error."""
-        failed = f", {self.failed} more failed" if self.failed else ""
+        failed = f", {self.failed} more could not be solved" if self.failed else ""
         return (
             f"P({self.event} within {self.hours:g} h) = {self.probability:.3f} ± {self.mcse:.3f} "
             f"({self.draws} draws{failed})"

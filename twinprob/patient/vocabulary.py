@@ -85,7 +85,7 @@ _USUAL: Mapping[str, tuple[tuple[float, float], tuple[str, ...]]] = {
     "peak_pressure": ((5.0, 90.0), ("cmH2O", "kPa")),
     "expired_tidal_volume": ((0.03, 1.8), ("L", "mL")),
     "arterial_oxygen": ((30.0, 560.0), ("mmHg", "kPa")),
-    "arterial_carbon_dioxide": ((17.0, 130.0), ("mmHg", "kPa")),
+    "arterial_carbon_dioxide": ((10.0, 130.0), ("mmHg", "kPa")),
     "pulse_saturation": ((50.0, 100.0), ("%", "1")),
     "mean_arterial_pressure": ((25.0, 180.0), ("mmHg", "kPa")),
     "systolic_pressure": ((40.0, 250.0), ("mmHg", "kPa")),
@@ -106,7 +106,7 @@ _USUAL: Mapping[str, tuple[tuple[float, float], tuple[str, ...]]] = {
 _EXTREME: Mapping[str, tuple[float, float]] = {
     "glucose": (1.0, 30.0),
     "arterial_oxygen": (18.0, 600.0),
-    "arterial_carbon_dioxide": (13.0, 200.0),
+    "arterial_carbon_dioxide": (9.5, 200.0),
     "lactate": (0.2, 30.0),
     "mean_arterial_pressure": (13.0, 200.0),
     "cuff_mean_pressure": (13.0, 200.0),

@@ -19,7 +19,7 @@ _HOUR = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<fraction>[
 _STAMP = re.compile(rf"{_DATE}(?:[T ]+{_HOUR}\s*(?P<half>[AaPp]\.?[Mm]\.?)?)?\s*(?P<zone>Z|[+-]\d{{2}}(?::?\d{{2}})?)?")
 _OTHER_DATE = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}\b.*|\d{1,2}[- ][A-Za-z]{3,9}[- ,]+\d{2,4}\b.*")
 _CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2})?\s*([AaPp]\.?[Mm]\.?)?")
-_ENDLESS = re.compile(r"\+?inf(inity)?|ongoing|running", re.IGNORECASE)
+_ENDLESS = re.compile(r"[-+]?inf(inity)?|ongoing|running", re.IGNORECASE)
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _SPREADSHEET = datetime.datetime(1899, 12, 30)  # day 0 of spreadsheets, whose 1900 was a leap year
 _EPOCH_LEAST = 1e8  # s; 1973, and as a time since admission three years
@@ -77,7 +77,8 @@ class Clock:
         Returns
         -------
         minutes : list of float
-            From 0, or for dates from `origin`, by default the earliest of them; inf for what runs on.
+            From 0, or for dates from `origin`, by default the earliest of them; inf for what runs on, -inf for what
+            always ran.
         notes : tuple of str
             What was decided where the table does not say.
 
@@ -86,7 +87,7 @@ class Clock:
         ValueError
             Naming row and column; dates stay out of the message.
         """
-        finite = [stamp for stamp in stamps if not _endless(stamp.cell)]
+        finite = [stamp for stamp in stamps if not _infinite(stamp.cell)]
         kinds = [self._kind(stamp) for stamp in finite]
         for stamp, kind in zip(finite, kinds, strict=True):
             if kind != kinds[0]:
@@ -100,14 +101,14 @@ class Clock:
         if self.origin is not None and kind not in ("a date", "epoch", "spreadsheet"):
             raise ValueError(f"Argument `origin` belongs to timestamps, but times are {_PLURALS[kind]}.")
         if kind == "text with a unit":
-            return [math.inf if _endless(s.cell) else units.minutes(s.cell) for s in stamps], ()
+            return [_infinite(s.cell) or units.minutes(s.cell) for s in stamps], ()
         if kind == "a number":
             scale = _minutes_per(self.time_unit)
-            return [math.inf if _endless(s.cell) else self._number(s) * scale for s in stamps], ()
+            return [_infinite(s.cell) or self._number(s) * scale for s in stamps], ()
         moments, notes = self._instants(finite, kind)
         zero = self._zero(moments)
         found = iter((moment - zero).total_seconds() / 60 for moment in moments)
-        return [math.inf if _endless(stamp.cell) else next(found) for stamp in stamps], notes
+        return [_infinite(stamp.cell) or next(found) for stamp in stamps], notes
 
     def dated(self, cell: Any) -> bool:
         """Say whether a cell is a date, which needs a moment to count from."""
@@ -215,10 +216,11 @@ class Clock:
         return origin if origin.tzinfo is None else origin.astimezone(datetime.UTC)
 
 
-def _endless(cell: Any) -> bool:
+def _infinite(cell: Any) -> float:
+    """Return inf for what runs on, -inf for what always ran, and 0 for a time of the calendar or the clock."""
     if isinstance(cell, str):
-        return bool(_ENDLESS.fullmatch(cell))
-    return isinstance(cell, float | np.floating) and bool(np.isposinf(cell))
+        return 0.0 if not _ENDLESS.fullmatch(cell) else -math.inf if cell.startswith("-") else math.inf
+    return float(cell) if isinstance(cell, float | np.floating) and bool(np.isinf(cell)) else 0.0
 
 
 def _minutes_per(unit: str) -> float:

@@ -92,9 +92,7 @@ def one_value_each(
     again = np.append(False, (np.diff(moments) == 0) & (np.diff(amounts) == 0) & (np.diff(bounds) == 0))[: places.size]
     fates.merge(places[again], "the same value charted twice")
     places = places[~again]
-    moments, first, which, count = np.unique(
-        times[places], return_index=True, return_inverse=True, return_counts=True
-    )
+    moments, first, which, count = np.unique(times[places], return_index=True, return_inverse=True, return_counts=True)
     others = np.ones(places.size, bool)
     others[first] = False
     fates.merge(places[others], "averaged with another value at the same time")

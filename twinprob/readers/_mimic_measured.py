@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,12 +53,8 @@ class View:
 
     def select(self, keep: np.ndarray) -> View:
         """Keep some rows; `keep` is (row,) bool or places."""
-        return View(
-            self.source,
-            *(getattr(self, name)[keep] for name in ("item", "time", "stored", "number", "error", "row")),
-            self.text.iloc[keep],
-            self.specimen[keep],
-        )
+        columns = ("item", "time", "stored", "number", "error", "row", "specimen")
+        return replace(self, text=self.text.iloc[keep], **{name: getattr(self, name)[keep] for name in columns})
 
     @property
     def known(self) -> np.ndarray:
@@ -173,7 +169,7 @@ class Measured:
     def _gases(self) -> dict[str, tuple]:
         """Return arterial gases; other blood, and blood of unknown site, is counted and not used."""
         labels = {}
-        for place in np.flatnonzero(np.isin(self.labs.item, SPECIMEN)):
+        for place in np.flatnonzero(np.isin(self.labs.item, SPECIMEN)).tolist():
             labels[_sample(self.labs, place)] = str(self.labs.text.iloc[place]).strip().upper()
         parts = {name: self._gas(name, item) for name, item in GASES.items()}
         vouched = {sample for part in parts.values() for sample in part.vouched}
@@ -185,7 +181,11 @@ class Measured:
                 such = np.array([_blood(w or "") == kind for w in words], bool) & other
                 part.fates.aside(_among(part, such), f"not arterial blood ({kind})")
             part.fates.aside(_among(part, other), "not arterial blood")
-            unlabeled = np.array([w is None and s not in vouched for w, s in zip(words, part.samples, strict=True)], bool)
+            copies = np.array([copy for lab, copy in part.together if other[lab]], int)
+            part.fates.aside(copies, "copy of a sample that is not arterial blood")
+            unlabeled = np.array(
+                [w is None and s not in vouched for w, s in zip(words, part.samples, strict=True)], bool
+            )
             part.fates.aside(
                 _among(part, unlabeled),
                 f"blood of unknown site (no specimen, not charted as arterial, oxygen below {ARTERIAL_OXYGEN:g} mmHg)",
@@ -216,11 +216,12 @@ class Measured:
         for lab, copy in pairs:
             known[drawn.size + copy] = np.fmin(known[drawn.size + copy], known[lab])
         fates.merge(np.array([lab for lab, _ in pairs], int), "laboratory value charted again")
-        samples = [_sample(self.labs, place) for place in mine]
+        samples = [_sample(self.labs, place) for place in mine.tolist()]
         vouched = {samples[lab] for lab, _ in pairs}
         if name == "arterial_oxygen":
             vouched |= {one for one, value in zip(samples, labs.number, strict=True) if value >= ARTERIAL_OXYGEN}
-        return _Gas(times, values, known, samples, vouched, fates)
+        together = [(lab, drawn.size + copy) for lab, copy in pairs if drawn[lab] == chart.time[copy]]
+        return _Gas(times, values, known, samples, vouched, together, fates)
 
     def _circulation(self) -> dict[str, tuple]:
         parts = {name: from_chart(self.chart, name, charted) for name, charted in CIRCULATION.items()}
@@ -239,13 +240,14 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class _Gas:
-    """One gas: laboratory rows first, the chart's after them."""
+    """One gas: laboratory rows first, the chart's after them; `together` pairs rows of one value at one time."""
 
     times: np.ndarray
     values: np.ndarray
     known: np.ndarray
     samples: list[float]
     vouched: set[float]
+    together: list[tuple[int, int]]
     fates: Fates
 
 
@@ -356,7 +358,8 @@ def _copies(
     drawn: np.ndarray, values: np.ndarray, charted: np.ndarray, seen: np.ndarray, own: np.ndarray, there: np.ndarray
 ) -> list[tuple[int, int]]:
     """Pair laboratory values with their copies in the chart: at their time, else up to an hour later; each once."""
-    free, pairs = there.copy(), []
+    free = there.copy()
+    pairs: list[tuple[int, int]] = []
     for latest in (0.0, LATE):
         taken = {lab for lab, _ in pairs}
         for lab in np.flatnonzero(own):

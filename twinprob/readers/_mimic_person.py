@@ -28,9 +28,7 @@ def token(source: str, person: Any) -> str:
     return hashlib.sha256(f"{source}\0{person}".encode()).hexdigest()[:16]
 
 
-def covariates(
-    tables: Tables, stay: pd.Series, chart: View, ordered: np.ndarray
-) -> tuple[dict[str, Any], list[Line]]:
+def covariates(tables: Tables, stay: pd.Series, chart: View, ordered: np.ndarray) -> tuple[dict[str, Any], list[Line]]:
     """Return what is fixed about a patient, and what became of the rows that say it.
 
     Parameters
@@ -86,7 +84,7 @@ def _fixed(
     places = np.flatnonzero(fates.left)
     if not places.size:
         return None, fates
-    trust = [list(items).index(item) for item in some.item[places].tolist()]
+    trust = np.array([list(items).index(item) for item in some.item[places].tolist()])
     best = places[np.lexsort((some.time[places], trust))[0]]
     return float(values[best]), fates
 

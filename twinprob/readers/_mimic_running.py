@@ -191,7 +191,9 @@ def _insulin(some: Orders, fates: Fates) -> Doses:
 
 
 def _glucose(some: Orders, fates: Fates, labels: Mapping[int, str]) -> Doses:
-    content = {item: glucose_content(labels.get(item, ""), feed=item in FEEDS) for item in np.unique(some.item).tolist()}
+    content = {
+        item: glucose_content(labels.get(item, ""), feed=item in FEEDS) for item in np.unique(some.item).tolist()
+    }
     each = np.array([(content[item] or ("", np.nan))[1] for item in some.item.tolist()], float)
     lower = np.array([unit.lower() for unit in some.amount_unit], object)
     liters = np.isin(lower, _LITERS)
@@ -238,9 +240,7 @@ def _drug(drug: Given, some: Orders, fates: Fates, weight: float | None) -> Dose
     return Doses(fates, some.start, some.end, rates, drug.unit, np.zeros(rates.size, bool), some.chain, some.start)
 
 
-def _by_amount(
-    some: Orders, rates: np.ndarray, given: np.ndarray, others: dict, fates: Fates
-) -> np.ndarray:
+def _by_amount(some: Orders, rates: np.ndarray, given: np.ndarray, others: dict, fates: Fates) -> np.ndarray:
     """Return rates that agree with the amounts given: where a unit was mistaken, the amount says which was meant."""
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where((some.end > some.start) & (rates > 0) & (given > 0), given / rates, 1.0)
@@ -279,9 +279,13 @@ def suspect(
     """Set aside rates that fit another unit: per hour charted per minute, per kilogram charted without, or too high."""
     with np.errstate(invalid="ignore"):
         if drug.unit == "U/min":
-            fates.aside(where & (unit == "U/min") & (rates >= HOURLY_VASOPRESSIN), "charted per minute, like units per hour")
+            fates.aside(
+                where & (unit == "U/min") & (rates >= HOURLY_VASOPRESSIN), "charted per minute, like units per hour"
+            )
         per_minute = np.isin(unit, ("ug/min", "mcg/min"))
-        fates.aside(where & per_minute & (charted > 0) & (charted < drug.least), "charted per minute, like a rate per kilogram")
+        fates.aside(
+            where & per_minute & (charted > 0) & (charted < drug.least), "charted per minute, like a rate per kilogram"
+        )
         fates.aside(where & (rates > drug.high), f"rate above {drug.high:g} {drug.unit}")
 
 

@@ -18,7 +18,7 @@ Setting: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]  # times, values,
 _PRESSURES = ("plateau_pressure", "peak_pressure")
 
 
-def settings(chart: View, lead: float) -> tuple[Inputs, dict[str, np.ndarray], list[Line]]:
+def settings(chart: View, lead: float, found: dict[str, tuple]) -> tuple[Inputs, dict[str, np.ndarray], list[Line]]:
     """Return the settings, when each was charted, and what became of the rows.
 
     Parameters
@@ -28,6 +28,8 @@ def settings(chart: View, lead: float) -> tuple[Inputs, dict[str, np.ndarray], l
     lead : float, min
         How long before its first row a new setting is taken to have been in force, though never as early as the row
         before. It is known at its row.
+    found : dict
+        What was measured, as `Measured.read` returns it.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def settings(chart: View, lead: float) -> tuple[Inputs, dict[str, np.ndarray], l
         parts[name] = with_measured(parts[name], times, values, fates)
         if name != "tidal_volume":  # a measured volume is an observation, and accounted for as one
             lines += fates.lines()
-    return held(parts, _standby(chart), lead), {name: part[0] for name, part in parts.items()}, lines
+    return held(parts, _standby(chart), lead, found), {name: part[0] for name, part in parts.items()}, lines
 
 
 def once(times: np.ndarray, values: np.ndarray, fates: Fates) -> Setting:
@@ -72,7 +74,7 @@ def _standby(chart: View) -> np.ndarray:
     return np.unique(modes.time[waiting & np.isfinite(modes.time)])
 
 
-def held(parts: dict[str, Setting], standby: np.ndarray, lead: float) -> Inputs:
+def held(parts: dict[str, Setting], standby: np.ndarray, lead: float, found: dict[str, tuple]) -> Inputs:
     """Let each setting hold from shortly before its row to the next row of its own, or to a standby.
 
     Parameters
@@ -80,7 +82,8 @@ def held(parts: dict[str, Setting], standby: np.ndarray, lead: float) -> Inputs:
     parts : dict of str to (times, values, known)
     standby : (time,) min
     lead : float, min
-        As for `settings`.
+    found : dict
+        As for `settings`. A PEEP does not reach back over a pressure below it.
 
     Returns
     -------
@@ -94,6 +97,8 @@ def held(parts: dict[str, Setting], standby: np.ndarray, lead: float) -> Inputs:
         place = np.searchsorted(rows, times)
         before = np.where(place > 0, rows[np.maximum(place - 1, 0)] + 1.0, -np.inf)
         starts = np.minimum(np.maximum(times - lead, before), times)
+        if name == "peep":
+            starts = _after_lower_pressures(starts, times, values, found)
         ends = np.full(times.size, np.inf)
         if standby.size and name != "inspired_oxygen":
             # A ventilator on standby sets nothing: what it was set to ends there.
@@ -101,6 +106,22 @@ def held(parts: dict[str, Setting], standby: np.ndarray, lead: float) -> Inputs:
             ends = following[np.searchsorted(standby, times, side="right")]
         inputs = inputs | Inputs.infusions(name, starts, ends, values, SETTINGS[name][0].unit, known=known)
     return inputs
+
+
+def _after_lower_pressures(
+    starts: np.ndarray, times: np.ndarray, values: np.ndarray, found: dict[str, tuple]
+) -> np.ndarray:
+    """Return starts that leave earlier pressures alone: whether one counts must not depend on what is charted later."""
+    later = starts.copy()
+    for name in _PRESSURES:
+        if name not in found:
+            continue
+        moments, pressures = found[name][:2]
+        for place in np.flatnonzero(starts < times):
+            over = (moments >= starts[place]) & (moments < times[place]) & (pressures < values[place])
+            if over.any():
+                later[place] = max(later[place], min(float(moments[over].max()) + 1.0, times[place]))
+    return later
 
 
 def above_peep(found: dict[str, tuple], inputs: Inputs, charted: np.ndarray) -> dict[str, np.ndarray]:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..patient.frozen import Frozen
 from ._mimic_items import CHART_ITEMS, FEEDS, GIVEN_ITEMS, LAB_ITEMS, given_item, looks_like
 
 if TYPE_CHECKING:
@@ -127,8 +127,10 @@ def load(folder: str | PathLike[str]) -> Tables:
         _sorted(_table(files.get(running), _RUNNING, inputs, nutrition=("order", NUTRITION))),
         _sorted(_table(files.get("inputevents_cv"), _CHARTED, inputs, nutrition=("route", ROUTES))),
         _diagnoses(files),
-        Frozen({**_labels(tests), **labels}),  # type: ignore[arg-type]
-        Frozen({"chart": "chartevents", "labs": "labevents", "running": running, "charted": "inputevents_cv"}),  # type: ignore[arg-type]
+        MappingProxyType({**_labels(tests), **labels}),
+        MappingProxyType(
+            {"chart": "chartevents", "labs": "labevents", "running": running, "charted": "inputevents_cv"}
+        ),
     )
 
 

@@ -185,12 +185,18 @@ def timed(rows: Sequence[Row], clock: Clock) -> tuple[list[Row], tuple[str, ...]
     minutes, notes = clock.read(stamps)
     times: list[dict[str, float]] = [{} for _ in rows]
     for (index, column), value in zip(owners, minutes, strict=True):
-        if math.isinf(value) and column != "end" and rows[index].cells.get("end") is None:
+        always = value == -math.inf and column != "end" and _begins(rows[index])
+        if math.isinf(value) and not always and column != "end":
             raise rows[index].fault(column, "must hold a finite time.")
         times[index].setdefault(column, value)
         if column == "time" and "start" in rows[index]:
             times[index][column] = value
     return [replace(row, times=found) for row, found in zip(rows, times, strict=True)], notes
+
+
+def _begins(row: Row) -> bool:
+    """Say whether a row is of something given or set, which may have run always."""
+    return "start" in row or row.sheet == "inputs"
 
 
 def require_span(rows: Sequence[Row], start: float | None, gap: float, longest: float) -> None:

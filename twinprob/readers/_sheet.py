@@ -228,7 +228,7 @@ def _split(text: str, name: str) -> tuple[list[tuple[int, list[str]]], str]:
             f"Row {reader.line_num + skipped} of the {name} cannot be split into cells: check its quotes."
         ) from None
     if not found:
-        raise ValueError(f"The {name} is empty: it has no header and no row.")
+        raise ValueError(f"There is nothing in the {name}: it has no header and no row.")
     return found, delimiter
 
 
@@ -247,9 +247,10 @@ def _decimal_sign(columns: Mapping[str, list[Any]], delimiter: str) -> str:
     """Return a comma where cells show that it stands for the decimal point, and no cell shows the opposite."""
     if delimiter == ",":
         return "."
-    cells = [cell for cells in columns.values() for cell in cells if cell is not None]
-    comma = sum(bool(re.match(r"[<>≤≥=\s]*-?\d+,\d+(?!\d*,)", cell)) for cell in cells)
-    point = sum(bool(re.fullmatch(r"[<>≤≥=\s]*-?\d+\.\d+\D*", cell)) for cell in cells)
+    cells = [cell.lstrip("<>≤≥= ") for cells in columns.values() for cell in cells if cell is not None]
+    # Three digits after the comma may be thousands, so they show nothing.
+    comma = any(re.match(r"-?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)(?![\d,])", cell) for cell in cells)
+    point = any(re.fullmatch(r"-?\d+\.\d+\D*", cell) for cell in cells)
     return "," if comma and not point else "."
 
 
@@ -313,7 +314,9 @@ def require_columns(sheet: Sheet, needed: Iterable[str], known: Iterable[str], e
     """
     columns, known = sheet.by_name, tuple(known)
     if any(not set(choice.split("/")) & set(columns) for choice in needed):
-        raise ValueError(f"The {sheet.name} needs the columns {example}, but has {', '.join(columns)}.")
+        raise ValueError(
+            f"A table of this kind needs the columns {example}, but has {', '.join(columns)} ({sheet.name})."
+        )
     for header in columns:
         swapped = [name for name in known if sorted(name) == sorted(header)]
         near = swapped or difflib.get_close_matches(header, known, n=1, cutoff=0.84)

@@ -1,7 +1,7 @@
 """eICU: glucose, lungs and circulation of one stay on one clock, from tables with offsets in minutes.
 
 Tables read: ``patient``, ``lab``, ``respiratoryCharting``, ``nurseCharting`` (bedside glucose), ``vitalPeriodic``,
-``vitalAperiodic``, ``infusionDrug``, ``intakeOutput``; any of them may be missing but the first. t = 0 is unit admission.
+``vitalAperiodic``, ``infusionDrug``, ``intakeOutput``; any but the first may be missing. t = 0 is unit admission.
 
 When a value was known: laboratory values when their result was last revised (``labresultrevisedoffset``); what a person
 charted when it was entered (``respchartentryoffset`` and the like), for the database has no other sign of anybody
@@ -119,7 +119,7 @@ def read(
     observations = _observations(rows)
     inputs = inputs_of([*_infusions(rows, weight), *_volumes(rows)], weight)
     if "lungs" in asked:
-        set_to, times = _settings(rows, ahead)
+        set_to, times = _settings(rows, ahead, observations)
         inputs = inputs | set_to
         for name, wrong in above_peep(observations, set_to, times).items():
             rows.leave_out(name, wrong, "not above PEEP")
@@ -139,7 +139,6 @@ class _Rows:
         self.label = frame["label"].fillna("").astype("str").str.strip().to_numpy(object)
         about = {pair: variable_of(*pair) for pair in set(zip(self.source.tolist(), self.label.tolist(), strict=True))}
         names = [about[pair] or "" for pair in zip(self.source.tolist(), self.label.tolist(), strict=True)]
-        names = [WIDE_NAMES.get(name, name) for name in names]
         self.name = np.array([n if domain(n) in (None, *domains) else "" for n in names], object)
         self.time = frame["time"].to_numpy(float)
         self.known = np.fmax(frame["known"].to_numpy(float), self.time)
@@ -147,7 +146,9 @@ class _Rows:
         parts = frame["value"].fillna("").astype("str").str.lower().str.extract(_NUMBER)
         self.number = parts[1].astype(float).to_numpy()
         side = parts[0].fillna("")
-        self.limit = (side.isin([">", "greater than"]).astype(int) - side.isin(["<", "less than"]).astype(int)).to_numpy()
+        self.limit = (
+            side.isin([">", "greater than"]).astype(int) - side.isin(["<", "less than"]).astype(int)
+        ).to_numpy()
         self.text = frame["value"].fillna("").astype("str").str.lower().str.strip().to_numpy(object)
         self._taken = np.zeros(self.row.size, bool)
         self._fates: list[tuple[Fates, np.ndarray]] = []
@@ -197,9 +198,6 @@ class _Rows:
         return [line for fates, _ in self._fates for line in fates.lines()]
 
 
-WIDE_NAMES = {column: name for columns in WIDE.values() for column, name in columns.items()}
-
-
 def _labels(rows: _Rows, source: str, labels: Iterable[str]) -> np.ndarray:
     lower = np.array([label.lower() for label in rows.label], object)
     return (rows.source == source) & np.isin(lower, list(labels))
@@ -209,8 +207,7 @@ def _observations(rows: _Rows) -> dict[str, Any]:
     found: dict[str, Any] = {}
     arterial: np.ndarray = np.zeros(0)
     for name in ("glucose", *LUNGS, *CIRCULATION):
-        where = np.isin(rows.label, [column for column, about in WIDE_NAMES.items() if about == name])
-        where &= np.isin(rows.source, list(WIDE))
+        where = (rows.label == name) & np.isin(rows.source, list(WIDE))
         for source, labels in MEASURED.items():
             where |= _labels(rows, source, [label for label, about in labels.items() if about == name])
         where &= rows.name == name
@@ -237,7 +234,7 @@ def _ordered(found: dict[str, Any], rows: _Rows) -> dict[str, Any]:
     return found
 
 
-def _settings(rows: _Rows, lead: float) -> tuple[Any, np.ndarray]:
+def _settings(rows: _Rows, lead: float, found: dict[str, Any]) -> tuple[Any, np.ndarray]:
     parts = {}
     source = "respiratorycharting"
     for name in SETTINGS:
@@ -248,7 +245,7 @@ def _settings(rows: _Rows, lead: float) -> tuple[Any, np.ndarray]:
         if others:
             times, values, _, fates = rows.measured(name, _labels(rows, source, others) & (rows.name == name))
             parts[name] = with_measured(parts[name], times, values, fates)
-    return held(parts, np.zeros(0), lead), parts["peep"][0]
+    return held(parts, np.zeros(0), lead, found), parts["peep"][0]
 
 
 def _infusions(rows: _Rows, weight: float | None) -> list[Doses]:
@@ -260,7 +257,9 @@ def _infusions(rows: _Rows, weight: float | None) -> list[Doses]:
         charted = np.array([units.normalize(unit) for _, unit in read], object)
         off = np.array([text in ("off", "stopped") for text in rows.text[places].tolist()], bool)
         numbers = np.where(off, 0.0, rows.number[places])
-        fates.aside(np.array([drug(label) is None for label in rows.label[places].tolist()], bool), "not read as an input")
+        fates.aside(
+            np.array([drug(label) is None for label in rows.label[places].tolist()], bool), "not read as an input"
+        )
         fates.aside(np.isnan(numbers), "not a number")
         fates.aside(numbers < 0, "negative amount")
         fates.aside((charted == "") & ~off, "no unit in its name")
@@ -313,14 +312,19 @@ def _volumes(rows: _Rows) -> list[Doses]:
         orders = np.array([f"{label}/{place}" for place, label in enumerate(labels)], object)
         rates = volumes * np.array(content, float) / RUN
         unit = "mmol/min" if sweet else "mL/min"
-        doses.append(Doses(fates, times - RUN, times, rates, unit, np.zeros(times.size, bool), orders, rows.known[places]))
+        doses.append(
+            Doses(fates, times - RUN, times, rates, unit, np.zeros(times.size, bool), orders, rows.known[places])
+        )
     return doses
 
 
 def _covariates(patient: pd.Series, rows: _Rows) -> dict[str, Any]:
     found: dict[str, Any] = {}
     pumps = rows.weight[np.isfinite(rows.weight) & (rows.weight > 25)]
-    for name, unit, other in (("weight", "kg", float(np.median(pumps)) if pumps.size else np.nan), ("height", "cm", np.nan)):
+    for name, unit, other in (
+        ("weight", "kg", float(np.median(pumps)) if pumps.size else np.nan),
+        ("height", "cm", np.nan),
+    ):
         value = float(patient[name])
         value = value * 2.54 if name == "height" and 48 <= value <= 84 else value
         if not (value > 25 and units.plausible(name, np.array([value]), unit)[0]):

@@ -19,7 +19,7 @@ When a value was known:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -161,7 +161,7 @@ def read(
     ]
     inputs = inputs_of([one for doses, _ in given for one in doses], weight)
     if "lungs" in domains:
-        set_to, times, said = settings(chart, ahead)
+        set_to, times, said = settings(chart, ahead, observations)
         inputs, lines = inputs | set_to, [*lines, *said]
         for name, wrong in above_peep(observations, set_to, times["peep"]).items():
             measured.leave_out(name, wrong, "not above PEEP")
@@ -205,7 +205,12 @@ def _labs(tables: Tables, row: pd.Series, domains: tuple[str, ...], lines: list[
 
 
 def _unread(
-    rows: View, read: np.ndarray, items: dict[int, str], tables: Tables, domains: tuple[str, ...], elsewhere: np.ndarray
+    rows: View,
+    read: np.ndarray,
+    items: Mapping[int, str],
+    tables: Tables,
+    domains: tuple[str, ...],
+    other: np.ndarray,
 ) -> list[Line]:
     """Account for rows that are not read: of another stay or none, or of an item that only looks like a variable."""
     lines: list[Line] = []
@@ -216,7 +221,7 @@ def _unread(
             continue
         these = ~read & (rows.item == item)
         fates = Fates(rows.source, name, rows.row[these], rows.time[these])
-        fates.aside(elsewhere[these], "not of this stay" if rows.source == "labevents" else "charted without a stay")
+        fates.aside(other[these], "not of this stay" if rows.source == "labevents" else "charted without a stay")
         fates.aside(fates.left, f"item {label!r} is not read")
         lines += fates.lines()
     return lines

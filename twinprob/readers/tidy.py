@@ -189,7 +189,7 @@ def read_inputs(
             "Dates in a table of inputs need the argument `origin`, the moment that the record calls 0 min, such as "
             "2020-03-12T08:00."
         )
-    rows, _ = timed(rows, clock)
+    rows, _ = timed([row for row in rows if _kind(row, declared.own)], clock)
     return _histories(rows, declared, weight)[0]
 
 

@@ -61,7 +61,7 @@ PHYSIOLOGY = [
     ),
     *faults(
         "models/respiratory/mechanics.py",
-        "models/test_mechanics.py",
+        "models/test_mechanics.py models/test_charted.py",
         [
             ("plateau = peep + intrinsic + E * tidal_volume", "plateau = peep + E * tidal_volume"),
             ("resistive = (R + K * flow) * flow", "resistive = R * flow"),
