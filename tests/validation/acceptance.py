@@ -242,4 +242,13 @@ LINES = {
         "vmapped",
         "inside the envelope; ≤ 1/20 of simulating 40 s; reported",
     ),
+    "07.2": Line(
+        "Property tests (hypothesis): orders, doubles, overlaps, shuffled rows, splits of one infusion into two, unit "
+        "changes, time zones",
+        "the amount given between any two times equals the table's by hand, 1e-9",
+    ),
+    "07.6": Line(
+        "200 bad files and tables made at random (hypothesis) through every reader and the CLI",
+        "one line each, naming file row, column, value, remedy; no traceback; nothing written",
+    ),
 }
