@@ -17,8 +17,6 @@ from hypothesis import strategies as st
 import twinprob as tp
 from tests.validation import Result
 
-TITLE = "Orders, doubles, overlaps, shuffled rows, splits of one infusion, unit changes, time zones (hypothesis)"
-BAR = "the amount given between any two times equals the table's by hand, 1e-9"
 EXAMPLES = 400  # of each way to write a table
 TOLERANCE = 1e-9
 UNITS = {"U/h": 1000 / 60, "units/hr": 1000 / 60, "mU/min": 1.0, "[iU]/min": 1000.0}  # mU/min in one of each

@@ -27,8 +27,6 @@ from tests.validation import Result
 from twinprob import cli
 from twinprob.readers import arterial, bedside, hemodynamics, mimic, ventilation, waveform
 
-TITLE = "200 bad files and tables made at random (hypothesis) through every reader and the CLI"
-BAR = "one line each, naming file row, column, value, remedy; no traceback; nothing written"
 FILES = 320  # tried; those whose fault happens to be harmless do not count
 FEWEST = 200
 WIDE: dict[str, Any] = {

@@ -125,7 +125,9 @@ class Record:
         reasons: dict[str, list[float]] = {}
         series = check_all(observations, own, reasons, sure := {*own, *trusted})
         if not series:
-            lost = "; ".join(f"{line.why} ({line.count})" for line in ledger + Ledger.of_reasons(reasons))
+            lost = "; ".join(
+                f"{line.why} ({line.count})" for line in ledger + Ledger.of_reasons(reasons) if line.fate != "used"
+            )
             raise ValueError(
                 f"Empty record: no variable has a measured value{f' (skipped: {lost})' if lost else ''}. Give "
                 f"at least one observation, or use Record.admission for a patient without any."

@@ -16,7 +16,7 @@ from ._mimic_items import CHART_ITEMS, FEEDS, GIVEN_ITEMS, LAB_ITEMS, given_item
 if TYPE_CHECKING:
     import pandas as pd
 
-PIECE = 200_000  # rows of a table read at a time: a table of any length takes this much memory
+PIECE = 100_000  # rows of a table read at a time: a table of any length takes this much memory
 NUTRITION = ("13-", "14-")  # MetaVision's order categories of what goes through mouth or tube
 ROUTES = ("Gastric/Feeding Tube", "Nasogastric", "Oral")  # CareVue's
 
@@ -175,6 +175,10 @@ def _table(
             if {"text", "number"} <= set(part.columns):
                 # A text is needed only where it is no number.
                 part["text"] = part["text"].where(part["number"].isna())
+            if "error" in part:
+                part["error"] = part["error"].fillna(0).astype(np.int8)
+            if items is not None:
+                part = part.astype({"item": np.int32, "row": np.int32})
             kept.append(_typed(part))
     frame = pd.concat(kept, ignore_index=True)
     for name in set(wanted) - set(frame.columns):
