@@ -107,6 +107,7 @@ def test_days_of_a_spreadsheet_are_local_times():
         (("1709280000000",), {"time_unit": "s"}, "look like ms since 1970; say time_unit='ms'"),
         (("1709280000", "1709283600"), {"time_unit": "ms"}, "look like s since 1970: say time_unit='s'"),
         (("1709280000000000",), {"time_unit": "ms"}, "too large for ms since 1970"),
+        (("202403010800", "202403010900"), {}, "dates without separators: .*date_format='%Y%m%d%H%M'"),
         (("45352.5", "45352.54"), {}, "look like a spreadsheet's day numbers: say time_unit='d'"),
         (("23:30",), {}, "Row 2, column 'time' must hold a time, but holds a time of day without its date"),
         (("03/01/2024 23:30",), {}, "a date whose day, month or year may be exchanged"),

@@ -37,7 +37,7 @@ def measure() -> Result:
     total: Counter[str] = Counter()
     silent: dict[str, str] = {}
     for kind, checks in kinds.items():
-        outcomes = Counter()
+        outcomes: Counter[str] = Counter()
         for title, check in checks.items():
             outcome, why = tried(check)
             outcomes[outcome] += 1

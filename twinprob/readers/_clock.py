@@ -23,6 +23,7 @@ _ENDLESS = re.compile(r"[-+]?inf(inity)?|ongoing|running", re.IGNORECASE)
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _SPREADSHEET = datetime.datetime(1899, 12, 30)  # day 0 of spreadsheets, whose 1900 was a leap year
 _EPOCH_LEAST = 1e8  # s; 1973, and as a time since admission three years
+_COMPACT = re.compile(r"(19|2[01])\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])([01]\d|2[0-3])[0-5]\d([0-5]\d)?")
 _EPOCH_SECONDS = (1e9, 5e9)  # s; 2001 to 2128, and in ms a record that begins 12 days after its zero
 _DAYS = (25_000.0, 80_000.0)  # spreadsheet days of 1968 to 2119
 _FORMS = (
@@ -157,6 +158,10 @@ class Clock:
         if not numbers.size:
             return "a number"
         least, most = float(numbers.min()), float(numbers.max())
+        if all(_COMPACT.fullmatch(f"{number:.0f}") for number in numbers):
+            raise ValueError(
+                "Times look like dates without separators: say how they are written, e.g. date_format='%Y%m%d%H%M'."
+            )
         if self.time_unit == "ms" and most >= 1e3 * _NEEDS["ms"]:
             raise ValueError("Times are too large for ms since 1970: they may count µs; divide them by 1000.")
         if least >= _NEEDS.get(self.time_unit, math.inf):

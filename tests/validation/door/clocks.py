@@ -4,6 +4,7 @@ import io
 import tempfile
 import zoneinfo
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -132,6 +133,14 @@ EPOCHS: dict[str, Check] = {
     "one stray epoch among minutes": lambda: judged(
         lambda: tidy("0,glucose,9,mmol/L\n1584006200,glucose,8,mmol/L\n"), lambda r: False, names=["row 3"]
     ),
+    "dates without separators": lambda: judged(
+        lambda: tidy("202003120800,glucose,9,mmol/L\n202003120900,glucose,8,mmol/L\n"),
+        lambda r: False,
+        names=["date_format"],
+    ),
+    "microseconds": lambda: judged(
+        lambda: tidy("1583999000000000,glucose,9,mmol/L\n", time_unit="ms"), lambda r: False, names=["µs"]
+    ),
     "a gap of weeks": lambda: judged(
         lambda: tidy("0,glucose,9,mmol/L\n60000,glucose,8,mmol/L\n"), lambda r: False, names=["row 3"]
     ),
@@ -162,7 +171,7 @@ EPOCHS: dict[str, Check] = {
 }
 
 
-def _clock(cell: str, how: str = "2024-02-29T22:00", **more: object) -> tp.Record:
+def _clock(cell: str, how: str = "2024-02-29T22:00", **more: Any) -> tp.Record:
     return tidy(f"{how},glucose,9,mmol/L\n{cell},glucose,8,mmol/L\n", **more)
 
 
@@ -268,6 +277,11 @@ KNOWN_LATER: dict[str, Check] = {
         ).until(100),
         lambda r: rates(r, "insulin", 90) in ([], [0.0]),
         refusable=False,
+    ),
+    "a column of knowing by another name": lambda: judged(
+        lambda: tidy("time,variable,value,unit,storetime\n20,glucose,9,mmol/L,20\n130,glucose,13,mmol/L,185\n"),
+        lambda r: times(r, "glucose") == [20, 130],
+        says=["not read: storetime"],
     ),
     "known before it was taken": lambda: judged(
         lambda: tidy("time,variable,value,unit,known\n130,glucose,13,mmol/L,20\n"), lambda r: False, names=["known"]

@@ -4,7 +4,6 @@ import math
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array
@@ -114,7 +113,7 @@ def fitted(data: tp.Record, model=None, **how) -> tp.Twin:
 
 def at(inputs: tp.Inputs, times, **how) -> np.ndarray:
     """Return the simulated concentrations of the true patient."""
-    found = tp.simulate(Drug(k=jnp.asarray(RATE), volume=jnp.asarray(VOLUME)), inputs, np.asarray(times, float), **how)
+    found = tp.simulate(Drug(k=RATE, volume=VOLUME), inputs, np.asarray(times, float), **how)
     return np.asarray(found.output.concentration)
 
 

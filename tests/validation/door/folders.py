@@ -91,7 +91,7 @@ def mimic_folder(
     items: Mapping[int, str] | None = None,
 ) -> Path:
     """Write a folder and return it."""
-    rows = {
+    rows: dict[str, Iterable[Mapping[str, Any]]] = {
         "icu/icustays": [{"intime": moment("00:00"), "outtime": moment("3 00:00")}],
         "hosp/patients": [{"gender": "F", "anchor_age": 58, "anchor_year": 2171}],
         "icu/d_items": [{"itemid": i, "label": label, "linksto": "inputevents"} for i, label in (items or {}).items()],

@@ -281,7 +281,9 @@ CONFOUNDED: dict[str, Check] = {
     "one compartment": lambda: judged(lambda: _bad(Drug()), lambda b: b == set(), refusable=False),
     "absorption": lambda: judged(lambda: _bad(Absorbed()), lambda b: b == set(), refusable=False),
     "the fitted twin names them": lambda: judged(
-        _ahead_of_a_product, lambda text: "`f`" in text and "structural" in text.lower(), refusable=False
+        _ahead_of_a_product,
+        lambda text: all(f"{name}: structurally unidentifiable" in text for name in ("f", "volume")),
+        refusable=False,
     ),
 }
 

@@ -28,6 +28,21 @@ BEYOND_A_LIMIT: dict[str, Check] = {
         lambda r: _mgdl(r)[1] == 600 and _sides(r, "glucose") == [0, 1] and r.end == 45,
         refusable=False,
     ),
+    "a meter's limits in another unit": lambda: judged(
+        lambda: tidy("0,glucose,9,mmol/L\n45,glucose,LO,mmol/L\n", limits={"glucose": (20, 600, "mmol/L")}),
+        lambda r: False,
+        names=["limits", "mg/dL"],
+    ),
+    "a meter's limits exchanged": lambda: judged(
+        lambda: tidy("0,glucose,9,mmol/L\n45,glucose,LO,mmol/L\n", limits={"glucose": (33, 1.1, "mmol/L")}),
+        lambda r: False,
+        names=["limits", "order"],
+    ),
+    "a lowest reading in another unit": lambda: judged(
+        lambda: tidy("0,glucose,9,mmol/L\n45,glucose,LO,mmol/L\n", limits={"glucose": (20, None, "mmol/L")}),
+        lambda r: False,
+        names=["limits", "unit"],
+    ),
     "LOW in mg/dL": lambda: judged(
         lambda: tidy("0,glucose,88,mg/dL\n30,glucose,low,mg/dL\n", limits=METER),
         lambda r: _mgdl(r)[1] == 20 and _sides(r, "glucose") == [0, -1],

@@ -266,6 +266,23 @@ STREAM: dict[str, Check] = {
     "another patient's weight in pounds": lambda: judged(
         lambda: _updated(_new([180.0], [_true(180)], weight=176.0)), lambda t: False, names=["weight"]
     ),
+    "a plan beyond the forecast": lambda: judged(
+        lambda: tp.forecast(_stay(), hours=1, key=jax.random.key(1), inputs=dose(600.0)),
+        lambda f: True,
+        says=["drug begins at 600"],
+        account=lambda f: "; ".join(f.notes),
+    ),
+    "a plan in the past and on": lambda: judged(
+        lambda: tp.forecast(_stay(), hours=2, key=jax.random.key(1), inputs=_drip(60, 200)),
+        lambda f: f.inputs["drug"].at(100.0) == 0,
+        says=["before the twin's present"],
+        account=lambda f: "; ".join(f.notes),
+    ),
+    "a risk between two times": lambda: judged(
+        lambda: tp.risk(tp.forecast(_stay(), times=[240.0], key=jax.random.key(1)), "concentration < 1 mg/L", hours=1),
+        lambda r: False,
+        names=["forecast", "60 min"],
+    ),
     "a plan in hours from now": lambda: judged(
         lambda: tp.forecast(_stay(), hours=2, key=jax.random.key(1), inputs=_drip(0, 2)),
         lambda f: False,
