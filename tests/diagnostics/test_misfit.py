@@ -79,7 +79,7 @@ def seen(twin, values, limits=None, spacing=1.0):  # noqa: F811
     return dataclasses.replace(twin, record=record)
 
 
-@pytest.mark.parametrize("value", [9.0, 8.7, 7.31])
+@pytest.mark.parametrize("value", [9.0, 8.7, 7.31, 10.0, 20.0])
 def test_a_value_held_for_an_hour_is_flagged(twin, value):  # noqa: F811
     (found,) = held(seen(twin, np.full(60, value)))
     assert (found.subject, found.verdict) == ("held value: glucose", "use with care")

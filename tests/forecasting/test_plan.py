@@ -140,3 +140,8 @@ def test_draws_that_could_not_be_solved_are_said_in_the_risk(twin):  # noqa: F81
     tree["predicted_outputs"] = outputs.assign(glucose=outputs["glucose"].copy(data=np.full_like(values, np.nan)))
     with pytest.raises(ValueError, match="No draw of the forecast could be solved"):
         tp.risk(dataclasses.replace(ahead, tree=tree), "glucose < 4 mmol/L")
+
+
+def test_a_plan_beyond_the_forecast_is_said(drip):
+    ahead = tp.forecast(drip, hours=1, inputs=tp.Inputs.infusions("insulin", 900, 1000, 3.0, "U/h"), key=KEY)
+    assert "The plan of insulin begins at 900 min, when the forecast has ended: it does not feel it." in ahead.notes

@@ -337,6 +337,16 @@ def test_a_declared_start_counts_what_it_cannot_feel():
     }
 
 
+def test_a_dose_too_long_ago_to_be_felt_is_counted():
+    record = glucose([0, 60], [8.0, 7.0], inputs=Inputs.bolus("insulin", "-192 h", 5, "U"))
+    assert (record.start, dict(record.skipped)) == (0, {"insulin: dose more than a week before the record": 1})
+
+
+def test_a_value_that_is_no_number_is_refused_with_its_place():
+    with pytest.raises(ValueError, match=r"glucose\[1\] must be a number, but is .*LO"):
+        glucose([0, 60], [8.0, "LO"])
+
+
 def test_a_record_says_from_when_on_its_settings_are_known():
     given = Inputs.settings("peep", [30], [5.0], "cmH2O") | Inputs.settings("inspired_oxygen", [180], [50], "%")
     record = glucose([0, 240], [8.0, 7.0], inputs=given)

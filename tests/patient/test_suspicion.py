@@ -26,6 +26,7 @@ def given(name, rates, unit, weight=80.0, **how):
     ("name", "values", "unit", "message"),
     [
         ("glucose", [78, 62, 45], "mmol/L", "glucose in mmol/L fits better in mg/dL, a factor of 18"),
+        ("glucose", [35, 41, 44], "mmol/L", "glucose in mmol/L fits better in mg/dL, a factor of 18"),
         ("glucose", [11, 12, 9.5], "mg/dL", "glucose in mg/dL fits better in mmol/L, a factor of 18"),
         ("arterial_oxygen", [11, 10.5], "mmHg", r"fits better in kPa, a factor of 7\.5"),
         ("arterial_oxygen", [90, 80], "kPa", r"fits better in mmHg, a factor of 7\.5"),

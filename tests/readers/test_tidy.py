@@ -375,3 +375,23 @@ def test_several_patients_are_refused_under_any_usual_name_and_nobody_is_named(c
 def test_a_patient_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="`patient` names nobody of the table in 'mrn'"):
         read_tidy(table("0,glucose,6,mmol/L,1", header="time,variable,value,unit,mrn"), patient=2)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ((20, 600, "mmol/L"), "`limits` of glucose is refused: .*In mg/dL every value would be plausible"),
+        ((33, 1.1, "mmol/L"), "check their order and the unit"),
+        ((20, None, "mmol/L"), "check their order and the unit"),
+        ((None, 1.1, "mmol/L"), "check their order and the unit"),
+    ],
+)
+def test_limits_that_no_meter_has_are_refused(bounds, message):
+    with pytest.raises(ValueError, match=message):
+        read_tidy(table("0,glucose,8,mmol/L"), limits={"glucose": bounds})
+
+
+def test_columns_that_are_not_read_are_named():
+    header = "stay_id,time,variable,value,unit,storetime"
+    found = read_tidy(table("7,0,glucose,8,mmol/L,30", header=header))
+    assert found.notes == ("Columns not read: storetime.",)

@@ -104,6 +104,10 @@ def test_days_of_a_spreadsheet_are_local_times():
     [
         (("1709280000",), {}, "look like s since 1970; say time_unit='s'"),
         (("1709280000000",), {}, "look like ms since 1970; say time_unit='ms'"),
+        (("1709280000000",), {"time_unit": "s"}, "look like ms since 1970; say time_unit='ms'"),
+        (("1709280000", "1709283600"), {"time_unit": "ms"}, "look like s since 1970: say time_unit='s'"),
+        (("1709280000000000",), {"time_unit": "ms"}, "too large for ms since 1970"),
+        (("202403010800", "202403010900"), {}, "dates without separators: .*date_format='%Y%m%d%H%M'"),
         (("45352.5", "45352.54"), {}, "look like a spreadsheet's day numbers: say time_unit='d'"),
         (("23:30",), {}, "Row 2, column 'time' must hold a time, but holds a time of day without its date"),
         (("03/01/2024 23:30",), {}, "a date whose day, month or year may be exchanged"),
@@ -124,6 +128,11 @@ def test_days_of_a_spreadsheet_are_local_times():
 def test_a_time_that_may_mean_two_things_is_refused(times, how, message):
     with pytest.raises(ValueError, match=message):
         glucose_times(*times, **how)
+
+
+def test_a_date_without_a_time_of_day_is_said_to_be_midnight():
+    rows = table("2024-03-01,glucose,9,mmol/L", "2024-03-01T08:00,glucose,8,mmol/L")
+    assert read_tidy(rows).notes == ("1 dates have no time of day and are taken as midnight.",)
 
 
 def test_a_long_gap_may_be_stated():

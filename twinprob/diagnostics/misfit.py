@@ -169,7 +169,8 @@ def held(twin: Twin) -> list[Finding]:
             continue
         value = float(convert(series.values[begin], series.unit, declared.unit, variable=name))
         step = float(convert(_step(series.values), series.unit, declared.unit, variable=name))
-        same = _same_by_chance(_sized(twin, name, observation), value, step)
+        alone = bool(np.all(series.values == series.values[begin]))
+        same = _same_by_chance(_sized(twin, name, observation), value, step, alone=alone)
         if len(series.values) * same ** (count - 1) < _CHANCE:
             evidence = (
                 f"{count} values in a row, from {times[0]:g} to {times[-1]:g} min, are the same to the last digit; "
@@ -206,8 +207,10 @@ def _sized(twin: Twin, name: str, observation: Observation) -> Observation:
     return observation.sized(sizes)
 
 
-def _same_by_chance(observation: Observation, value: float, step: float) -> float:
+def _same_by_chance(observation: Observation, value: float, step: float, *, alone: bool) -> float:
     """Return the probability that two measurements of one output are written alike."""
-    draws = observation.noise.distribution(jnp.asarray(value)).sample(jax.random.key(0), (2, _PAIRS))
-    one, other = np.round(np.asarray(draws, float) / step)
+    draws = np.asarray(observation.noise.distribution(jnp.asarray(value)).sample(jax.random.key(0), (2, _PAIRS)), float)
+    # A value that stands alone does not say how finely it is written: 100 need not be one of hundreds.
+    width = float(np.subtract(*np.quantile(draws, (0.84, 0.16)))) / 2
+    one, other = np.round(draws / (min(step, width) if alone and width > 0 else step))
     return float(max(np.mean(one == other), 1.0 / _PAIRS))

@@ -193,6 +193,11 @@ def said(twin: Twin, given: Inputs, last: float) -> tuple[str, ...]:
         early = np.isfinite(course.starts) & (course.starts < twin.now)
         if early.any() and not _history(twin, name, course):
             notes.append(f"What the plan says of {name} before the twin's present at {twin.now:g} min is not used.")
+        if course.starts.size and float(course.starts.min()) >= last:
+            begin = float(course.starts.min())
+            notes.append(
+                f"The plan of {name} begins at {begin:g} min, when the forecast has ended: it does not feel it."
+            )
         ends = course.infusions().lasting()
         if course.setting or not ends.size:
             continue

@@ -93,9 +93,9 @@ class Record:
             Name to value or ``(value, unit)``; for example ``{"weight": (80, "kg"), "sex": "male"}``.
         start : float or str, min, optional
             The declared beginning. By default 0, or the first measurement, dose or infusion where that is earlier, so
-            that what was given before is felt (what began a week before counts as always given). Measurements before
-            a start given here are refused; doses before it are set aside, and infusions begun before it are taken as
-            in steady state: `skipped` counts both.
+            that what was given before is felt (of what began a week before, infusions count as always given and doses
+            are set aside). Measurements before a start given here are refused; doses before it are set aside, and
+            infusions begun before it are taken as in steady state: `skipped` counts both.
         end : float or str, min, optional
             What is known is known up to here; by default when anything in the record was last known.
         own : iterable of str
@@ -139,7 +139,7 @@ class Record:
         check_pulse(series, own)
         first = min(float(one.times[0]) for one in series.values())
         begin = checks.begun(inputs, min(0.0, first)) if start is None else units.minutes(start)
-        inputs = inputs if start is None else checks.declared_start(inputs, begin, reasons)
+        inputs = checks.from_start(inputs, begin, reasons, declared=start is not None)
         last = math.nan if end is None else units.minutes(end)
         record = cls(series, inputs, fixed, begin, last, ledger + Ledger.of_reasons(reasons), person)
         checks.check_span(series, record.start, record.end, declared=start is not None)

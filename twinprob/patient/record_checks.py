@@ -57,14 +57,14 @@ def begun(inputs: Inputs, before: float) -> float:
     return float(every[every >= before - STEADY].min())
 
 
-def declared_start(inputs: Inputs, begin: float, reasons: dict[str, list[float]]) -> Inputs:
-    """Leave out doses that ended before a declared start, and say what is taken as in steady state there."""
-    courses = {}
+def from_start(inputs: Inputs, begin: float, reasons: dict[str, list[float]], *, declared: bool) -> Inputs:
+    """Leave out doses that ended before the start, and say what is taken as in steady state at a declared one."""
+    courses, gone = {}, "dose before the declared start" if declared else "dose more than a week before the record"
     for name, course in inputs.courses.items():
         over = course.bolus & (course.ends <= begin)
         steady = ~course.bolus & np.isfinite(course.starts) & (course.starts < begin) & (course.lasting() > begin)
-        reasons.setdefault(f"{name}: dose before the declared start", []).extend(course.starts[over])
-        if not course.setting:
+        reasons.setdefault(f"{name}: {gone}", []).extend(course.starts[over])
+        if declared and not course.setting:
             why = f"{name}: begun before the declared start, taken as in steady state there"
             reasons.setdefault(why, []).extend(course.starts[steady])
         courses[name] = course.keep(~over)

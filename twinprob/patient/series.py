@@ -123,7 +123,7 @@ def check_series(
     if not isinstance(given, tuple | list) or len(given) not in (3, 4, 5):
         raise TypeError(f"Observation {name!r} must be (times, values, unit), but is {type(given).__name__}.")
     times = _read_times(name, "times", given[0])
-    values = np.array([np.nan if value is None else value for value in np.atleast_1d(given[1])], float)
+    values = np.array([_number(name, index, value) for index, value in enumerate(np.atleast_1d(given[1]))], float)
     limits = np.array(given[3] if len(given) > 3 and given[3] is not None else np.zeros(times.size), np.int8)
     known = times if len(given) < 5 or given[4] is None else _read_times(name, "known", given[4])
     if not times.size == values.size == limits.size == known.size:
@@ -167,6 +167,16 @@ def check_series(
     if doubted:
         suspicion.require_usual(name, values, unit, limits)
     return Series(times, values, unit, limits, known)
+
+
+def _number(name: str, index: int, value: Any) -> float:
+    try:
+        return float("nan" if value is None else value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name}[{index}] must be a number, but is {value!r:.20}: of a value beyond a limit give the limit, and "
+            "`limits` -1 below or +1 above."
+        ) from None
 
 
 def _read_times(name: str, what: str, times: Any) -> np.ndarray:

@@ -45,6 +45,8 @@ def require_usual(name: str, values: np.ndarray, unit: str, limits: np.ndarray) 
         return
     middle = float(np.median(measured))
     other = _better(entry, name, middle, unit, entry.usual, None)
+    # Values that no patient has for long in their own unit, and some have in the other: the latter is meant.
+    other = other or (_better(entry, name, middle, unit, entry.extreme, None) if entry.extreme else "")
     if other:
         raise ValueError(_refusal(name, unit, other, None, "the median of its values is"))
 

@@ -23,6 +23,8 @@ _ENDLESS = re.compile(r"[-+]?inf(inity)?|ongoing|running", re.IGNORECASE)
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _SPREADSHEET = datetime.datetime(1899, 12, 30)  # day 0 of spreadsheets, whose 1900 was a leap year
 _EPOCH_LEAST = 1e8  # s; 1973, and as a time since admission three years
+_COMPACT = re.compile(r"(19|2[01])\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])([01]\d|2[0-3])[0-5]\d([0-5]\d)?")
+_EPOCH_SECONDS = (1e9, 5e9)  # s; 2001 to 2128, and in ms a record that begins 12 days after its zero
 _DAYS = (25_000.0, 80_000.0)  # spreadsheet days of 1968 to 2119
 _FORMS = (
     "write numbers (time_unit= says of what), text such as '24 h', or dates such as 2020-03-12T08:00, or say how dates "
@@ -156,15 +158,24 @@ class Clock:
         if not numbers.size:
             return "a number"
         least, most = float(numbers.min()), float(numbers.max())
+        if all(_COMPACT.fullmatch(f"{number:.0f}") for number in numbers):
+            raise ValueError(
+                "Times look like dates without separators: say how they are written, e.g. date_format='%Y%m%d%H%M'."
+            )
+        if self.time_unit == "ms" and most >= 1e3 * _NEEDS["ms"]:
+            raise ValueError("Times are too large for ms since 1970: they may count µs; divide them by 1000.")
         if least >= _NEEDS.get(self.time_unit, math.inf):
-            if self.time_unit != "d":
+            if self.time_unit == "ms" or (self.time_unit == "s" and most < _NEEDS["ms"]):
                 return "epoch"
-            if most <= _DAYS[1]:
+            if self.time_unit == "d" and most <= _DAYS[1]:
                 return "spreadsheet"
-        if self.time_unit in ("min", "h") and least >= _EPOCH_LEAST:
-            unit = "s" if most < 1e3 * _EPOCH_LEAST else "ms"
-            raise ValueError(f"Times are too large for {self.time_unit}: they look like {unit} since 1970; say "
-                             f"time_unit={unit!r}.")  # fmt: skip
+        meant = "s" if most < 1e3 * _EPOCH_LEAST else "ms"
+        too_large = self.time_unit in ("min", "h") and least >= _EPOCH_LEAST
+        if too_large or (self.time_unit == "s" and least >= _NEEDS["ms"]):
+            raise ValueError(f"Times are too large for {self.time_unit}: they look like {meant} since 1970; say "
+                             f"time_unit={meant!r}.")  # fmt: skip
+        if self.time_unit == "ms" and _EPOCH_SECONDS[0] <= least and most < _EPOCH_SECONDS[1]:
+            raise ValueError("Times in ms look like s since 1970: say time_unit='s', or count from the admission.")
         fraction = bool(np.any(np.abs(numbers - np.round(numbers)) > 1e-9))
         if self.time_unit in ("min", "h") and fraction and least >= _DAYS[0] and most <= min(_DAYS[1], least + 400):
             raise ValueError(
@@ -184,8 +195,10 @@ class Clock:
             local = [_SPREADSHEET + datetime.timedelta(seconds=round(day * 86400)) for day in days]
         else:
             local = [_moment(stamp, self.date_format) for stamp in stamps]
+        midnights = _midnights(stamps)
         if self.timezone is not None:
-            return _located(stamps, local, _zone(self.timezone))
+            instants, notes = _located(stamps, local, _zone(self.timezone))
+            return instants, (*midnights, *notes)
         naive = [moment.tzinfo is None for moment in local]
         for stamp, bare in zip(stamps, naive, strict=True):
             if bare != naive[0]:
@@ -194,8 +207,8 @@ class Clock:
                     "without."
                 )
         if naive and naive[0]:
-            return local, _unzoned(local)
-        return [moment.astimezone(datetime.UTC) for moment in local], ()
+            return local, (*midnights, *_unzoned(local))
+        return [moment.astimezone(datetime.UTC) for moment in local], midnights
 
     def _zero(self, moments: Sequence[datetime.datetime]) -> datetime.datetime:
         if self.origin is None:
@@ -322,6 +335,13 @@ def _located(
         "them says otherwise."
     )
     return instants, (note,) if unsure else ()
+
+
+def _midnights(stamps: Sequence[Stamp]) -> tuple[str, ...]:
+    """Say how many dates have no time of day."""
+    found = (_STAMP.fullmatch(stamp.cell.strip()) for stamp in stamps if isinstance(stamp.cell, str))
+    bare = sum(match is not None and match["hour"] is None for match in found)
+    return (f"{bare} dates have no time of day and are taken as midnight.",) if bare else ()
 
 
 def _unzoned(moments: Sequence[datetime.datetime]) -> tuple[str, ...]:

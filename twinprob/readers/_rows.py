@@ -113,6 +113,31 @@ class Declared:
         for argument, kind in (("limits", "observation"), ("concentrations", "input"), ("salts", "input")):
             for name in getattr(self, argument):
                 units.known(name, own=self.own, kind=kind)  # type: ignore[arg-type]
+        for name, (low, high, unit) in self.limits.items():
+            if name not in self.own:
+                _require_meter(name, low, high, unit)
+
+
+def _require_meter(name: str, low: float | None, high: float | None, unit: str) -> None:
+    """Refuse limits that no meter has: exchanged, or in another unit.
+
+    Raises
+    ------
+    ValueError
+    """
+    try:
+        units.require_plausible(name, np.array([x for x in (low, high) if x is not None], float), unit)
+    except ValueError as error:
+        raise ValueError(f"Argument `limits` of {name} is refused: {error}") from None
+    about = units.VOCABULARY[name]
+    usual = np.sqrt(np.prod(about.usual)) if about.usual else np.nan
+    middle = float(units.convert(usual, about.unit, unit, variable=name))
+    least, most = (np.nan if bound is None else bound for bound in (low, high))
+    if least >= most or least >= middle or most <= middle:
+        raise ValueError(
+            f"Argument `limits` of {name} must be the lowest and the highest reading of its meter in {unit}, but is "
+            f"({low}, {high}): check their order and the unit."
+        )
 
 
 @dataclass(frozen=True)

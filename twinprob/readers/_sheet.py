@@ -26,6 +26,7 @@ _IDENTIFIERS = """
     subjectid subjid person personid hadmid stayid icustayid icustay admission admissionid admissionno encounter
     encounterid visit visitid visitoccurrenceid case caseid caseno mrn medicalrecordnumber csn pid id recordid
 """
+_MOST = 6  # columns that a note names
 _PATIENTS = frozenset(_IDENTIFIERS.split())
 _DELIMITERS = (",", ";", "\t", "|")
 _SEVERAL = "which one twin cannot mix"
@@ -294,6 +295,16 @@ def one_patient(sheet: Sheet, patient: Any) -> tuple[Sheet, list[int]]:
                 "`patient=`, or pass the rows of one."
             )
     return sheet, others
+
+
+def unread(sheet: Sheet, read: Iterable[str]) -> tuple[str, ...]:
+    """Say which columns are not among those read, nor name patients."""
+    read = set(read)
+    left = [header for header in sheet.columns if header not in read and _plain(header) not in _PATIENTS]
+    if not left:
+        return ()
+    more = f" and {len(left) - _MOST} more" if len(left) > _MOST else ""
+    return (f"Columns not read: {', '.join(left[:_MOST])}{more}.",)
 
 
 def _plain(header: str) -> str:

@@ -18,7 +18,7 @@ from ._clock import Clock
 from ._measured import properties, series_of
 from ._orders import history_of
 from ._rows import Declared, Entry, Row, ledger_of, require_span, rows_of, timed
-from ._sheet import one_patient, open_sheet, require_columns
+from ._sheet import Sheet, one_patient, open_sheet, require_columns, unread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,9 +130,10 @@ def read_tidy(
     rows = rows_of(sheet, _COLUMNS)
     left = [Entry(Row("table", number, "", {}), "set aside", "of another patient") for number in others]
     given = inputs if isinstance(inputs, Inputs) else None
+    aside = unread(sheet, _read_of(sheet))
     if inputs is not None and given is None:
-        dosed, more = _input_rows(inputs, patient, decimal)
-        rows, left = rows + dosed, left + more
+        dosed, more, ignored = _input_rows(inputs, patient, decimal)
+        rows, left, aside = rows + dosed, left + more, aside + ignored
     clock = Clock(time_unit, origin, timezone, date_format, sheet.decimal)
     rows, notes = timed([row for row in rows if _kind(row, declared.own)], clock)
     begin = None if start is None else units.minutes(start)
@@ -146,7 +147,7 @@ def read_tidy(
         end=end,
         longest=longest,
         left=left,
-        notes=notes,
+        notes=notes + aside,
     )
 
 
@@ -182,7 +183,7 @@ def read_inputs(
         As `read_tidy`.
     """
     declared = Declared(tuple(own), ends="next", bolus_duration=units.minutes(bolus_duration))
-    rows, _ = _input_rows(table, None, decimal)
+    rows, _, _ = _input_rows(table, None, decimal)
     clock = Clock(time_unit, origin, timezone, None, rows[0].decimal if rows else ".")
     if origin is None and any(clock.dated(row.cells.get("start", row.cells.get("time"))) for row in rows):
         raise ValueError(
@@ -255,11 +256,15 @@ def assembled(
     return replace(record, ledger=_settled(ledger, record.ledger), notes=(*record.notes, *notes, *decided))
 
 
-def _input_rows(table: Any, patient: Any, decimal: str | None) -> tuple[list[Row], list[Entry]]:
+def _input_rows(table: Any, patient: Any, decimal: str | None) -> tuple[list[Row], list[Entry], tuple[str, ...]]:
     sheet, others = one_patient(open_sheet(table, name="inputs", decimal=decimal), patient)
     require_columns(sheet, ("variable", "unit", "start/time", "rate/amount/value"), _COLUMNS, _GIVEN)
     left = [Entry(Row("inputs", number, "", {}), "set aside", "of another patient") for number in others]
-    return rows_of(sheet, _COLUMNS), left
+    return rows_of(sheet, _COLUMNS), left, unread(sheet, _read_of(sheet))
+
+
+def _read_of(sheet: Sheet) -> list[str]:
+    return [header for name, header in sheet.by_name.items() if name in _COLUMNS]
 
 
 def _kind(row: Row, own: tuple[str, ...]) -> str:

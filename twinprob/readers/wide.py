@@ -12,13 +12,11 @@ from ..patient import units
 from ..patient.record import Record
 from ._clock import Clock
 from ._rows import Declared, Entry, Row, require_span, timed
-from ._sheet import Sheet, one_patient, open_sheet
+from ._sheet import Sheet, one_patient, open_sheet, unread
 from .tidy import assembled
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_MOST = 6  # columns that a note names
 
 
 def read_wide(
@@ -106,7 +104,7 @@ def read_wide(
     begin = None if start is None else units.minutes(start)
     require_span(rows, begin, units.minutes(longest_gap), units.minutes(longest))
     left = [Entry(Row("table", number, "", {}), "set aside", "of another patient") for number in others]
-    notes = (*notes, *_unread(sheet, set(found.values())))
+    notes = (*notes, *unread(sheet, found.values()))
     return assembled(
         rows, declared, covariates=covariates, start=start, end=end, longest=longest, left=left, notes=notes
     )
@@ -155,11 +153,3 @@ def _rows(
                 cells["order"] = header
             rows.append(Row("table", number, name, cells, names, decimal=sheet.decimal))
     return rows
-
-
-def _unread(sheet: Sheet, read: set[str]) -> tuple[str, ...]:
-    left = [header for header in sheet.columns if header not in read]
-    if not left:
-        return ()
-    more = f" and {len(left) - _MOST} more" if len(left) > _MOST else ""
-    return (f"Columns not read: {', '.join(left[:_MOST])}{more}.",)
