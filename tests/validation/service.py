@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import equinox as eqx
@@ -115,15 +116,22 @@ def _hear(event: str, duration_secs: float, **about: str | int) -> None:
             one.functions[str(about.get("fun_name", "?")).removeprefix("jit(").removesuffix(")")] += 1
 
 
+@cache
+def _listen() -> None:
+    """Ask JAX once: it calls every listener it was ever given."""
+    jax.monitoring.register_event_duration_secs_listener(_hear)
+
+
 @contextmanager
 def compiling() -> Iterator[Compiled]:
     """Count what JAX compiles meanwhile."""
-    if not _LISTENING:
-        jax.monitoring.register_event_duration_secs_listener(_hear)
+    _listen()
     found = Compiled()
     _LISTENING.append(found)
-    yield found
-    _LISTENING.remove(found)
+    try:
+        yield found
+    finally:
+        _LISTENING.remove(found)
 
 
 def maps() -> int:
