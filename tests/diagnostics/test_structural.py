@@ -90,14 +90,14 @@ def test_the_rank_is_that_of_symbolic_lie_derivatives(name):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_floating_point_finds_the_same_verdict(name, key, monkeypatch):
-    monkeypatch.setattr(import_module("twinprob.structural"), "exact_points", lambda *_: [])
+    monkeypatch.setattr(import_module("twinprob.diagnostics.structural"), "exact_points", lambda *_: [])
     found, unidentifiable = verdict(CASES[name], key)
     assert (found.exact, unidentifiable) == (False, CASES[name].unidentifiable)
 
 
 @pytest.mark.parametrize("name", [name for name in SMALL if CASES[name].functions])
 def test_floating_point_names_the_same_functions(name, key, monkeypatch):
-    monkeypatch.setattr(import_module("twinprob.structural"), "exact_points", lambda *_: [])
+    monkeypatch.setattr(import_module("twinprob.diagnostics.structural"), "exact_points", lambda *_: [])
     assert set(CASES[name].functions) <= set(verdict(CASES[name], key)[0].functions)
 
 
@@ -337,7 +337,7 @@ def test_a_loop_in_the_equations_leaves_it_undecided(key):
 
 
 def test_singular_values_without_a_gap_leave_it_undecided(key, monkeypatch):
-    monkeypatch.setattr(import_module("twinprob.structural"), "numerical_rank", lambda values: (1, False))
+    monkeypatch.setattr(import_module("twinprob.diagnostics.structural"), "numerical_rank", lambda values: (1, False))
     found = structural(ICING(), key=key)
     assert (found.decided, found.identifiable) == (False, {})
 

@@ -277,6 +277,16 @@ def test_two_settings_of_one_time_that_differ_are_refused():
         Inputs.settings("peep", [0, 0], [5.0, 8.0], "cmH2O")
 
 
+def test_settings_that_always_held_are_followed_by_others_without_a_word():
+    given = Inputs.constant(peep=(5.0, "cmH2O")).then(Inputs.constant(peep=(12.0, "cmH2O")), 60)
+    assert (given["peep"].at(30), given["peep"].at(90)) == (5.0, 12.0)
+
+
+def test_two_settings_that_always_held_contradict_each_other():
+    with pytest.raises(ValueError, match="peep has two different settings at -inf min"):
+        Inputs.constant(peep=(5.0, "cmH2O")) | Inputs.constant(peep=(12.0, "cmH2O"))
+
+
 def test_a_planned_setting_leaves_the_one_before_in_force_until_then():
     plan = Inputs.settings("peep", [90], [12.0], "cmH2O")
     given = Inputs.settings("peep", [0], [5.0], "cmH2O").then(plan, 60)

@@ -71,8 +71,8 @@ def refuse_contradiction(variable: str, course: Course) -> None:
     """Refuse two settings of one time that differ."""
     if not course.setting:
         return
-    same = (np.diff(course.starts) == 0) & (np.diff(course.known) == 0)
-    for index in np.flatnonzero(same & (np.diff(course.rates) != 0)):
+    same = (course.starts[1:] == course.starts[:-1]) & (course.known[1:] == course.known[:-1])
+    for index in np.flatnonzero(same & (course.rates[1:] != course.rates[:-1])):
         raise ValueError(
             f"{variable} has two different settings at {course.starts[index]:g} min: keep the one that was in force."
         )
