@@ -177,6 +177,11 @@ def test_another_patient_is_refused(name, mine, theirs):
         join(known, glucose([150], [9.0], covariates={name: theirs}))
 
 
+def test_a_property_that_became_known_is_named():
+    joined = join(glucose([10], [8.0]), glucose([150], [9.0], covariates={"age": (60, "year")}))
+    assert (joined.brought["covariates"], joined.notes) == (1, ("age became known at 0.17 h.",))
+
+
 def test_another_person_is_refused():
     with pytest.raises(ValueError, match="another person"):
         join(glucose([10], [8.0], person="a"), glucose([150], [9.0], person="b"))

@@ -125,10 +125,11 @@ def _properties(
         if old is not None and _same(name, old, given):
             continue
         covariates[name] = given
+        brought["covariates"] += 1
         if old is None:
+            notes.append(f"{name} became known at {record.end / 60:.2f} h.")
             continue
         _check_change(name, old, given)
-        brought["covariates"] += 1
         notes.append(
             f"{name} is {given.value:g} {given.unit} from {record.end / 60:.2f} h on ({old.value:g} {old.unit} before)."
         )
