@@ -16,7 +16,7 @@ import pytest
 import twinprob as tp
 from twinprob.modeling.model import pack
 from twinprob.models.metabolic import icing
-from twinprob.patient.units import check
+from twinprob.patient.units import VOCABULARY, check
 
 
 def discover():
@@ -41,6 +41,11 @@ def random_patient(model, key):
 
 def some_inputs(model):
     return model.Input(*(jnp.asarray(0.5) for _ in dataclasses.fields(model.Input)))
+
+
+def middling(setting):
+    """A fifth of the highest plausible value: PEEP 10 cmH2O, 0.6 L, 30 breaths a minute."""
+    return max(VOCABULARY[setting].low, 0.2 * VOCABULARY[setting].high)
 
 
 def test_models_are_found():
@@ -74,9 +79,11 @@ def test_prior_draws_simulate(cls):
         for name, declared in model.quantities(model.Input).items()
         if declared.measured
     }
+    settings = {name: declared for name, declared in model.quantities(model.Input).items() if declared.default is None}
+    given = tp.Inputs.constant(**{name: (middling(name), declared.unit) for name, declared in settings.items()})
     for seed in range(5):
         patient = random_patient(model, jax.random.key(seed))
-        run = tp.simulate(patient, tp.Inputs(), times, measured=measured)
+        run = tp.simulate(patient, given, times, measured=measured)
         assert bool(run.solved)
         assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(run.output))
 

@@ -267,6 +267,11 @@ def test_a_setting_is_unknown_before_its_first_row_and_replaced_by_the_next():
     np.testing.assert_array_equal(peep.at([0, 30, 89, 90, 1e5]), [np.nan, 8.0, 8.0, 12.0, 12.0])
 
 
+def test_a_setting_of_ones_own_may_have_any_unit():
+    ratio = Inputs.settings("pump_ratio", [0, 30], [1.0, 0.5], "1", own=("pump_ratio",))["pump_ratio"]
+    assert (ratio.at(10), ratio.at(40), ratio.setting) == (1.0, 0.5, True)
+
+
 def test_rows_of_a_setting_replace_each_other_though_their_orders_differ():
     given = Inputs.infusions("peep", [0, 60], [np.inf, np.inf], [5.0, 12.0], "cmH2O", order=["a", "b"])
     assert given["peep"].at(90) == 12.0

@@ -120,7 +120,7 @@ TOO_MUCH = {
     "rounds": (lambda: tp.fit_population(Tank(), [RECORD], key=KEY, rounds=0), "`rounds` must be a whole number"),
     "horizon of evaluate": (lambda: tp.evaluate(Tank(), RECORD, key=KEY, horizon="1e300 h"), "`horizon` must be from"),
     "horizon of identify": (lambda: tp.identify(small_twin(), key=KEY, hours=[1e9]), "`hours` must be a number above"),
-    "risk too soon": (lambda: tp.risk(small_forecast(), "glucose < 4 mmol/L", hours=0.01), "begins 0.16.* h ahead"),
+    "risk too soon": (lambda: tp.risk(small_forecast(), "glucose < 4 mmol/L", hours=0.01), "lies within 0.6 min"),
 }  # fmt: skip
 
 

@@ -188,6 +188,18 @@ def test_a_wrong_argument_is_named(tmp_path, options, stay, message):
         eicu.read(write(tmp_path, VITALS), stay, **options)
 
 
+def test_a_weight_that_fits_better_in_pounds_is_left_out_and_said(tmp_path):
+    row = PATIENT.splitlines()[1]
+    head = PATIENT.splitlines()[0].split(",")
+    cells = dict(zip(head, row.split(","), strict=True)) | {"admissionheight": "182.9", "admissionweight": "181"}
+    folder = write(tmp_path, VITALS)
+    (folder / "patient.csv").write_text(",".join(head) + "\n" + ",".join(cells[name] for name in head) + "\n")
+    record = eicu.read(folder, 100)
+    assert ("weight" in record.covariates, record.notes) == (
+        False, ("The weight charted is left out: in another unit it would be usual.",),
+    )  # fmt: skip
+
+
 def test_a_folder_without_patients_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"No table patient\.csv"):
         eicu.load(tmp_path)

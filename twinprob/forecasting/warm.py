@@ -18,8 +18,9 @@ from ..inference.methods.sampled import AbstractMethod
 from ..inference.update import update
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
-from ..patient.record import Record
-from ..patient.units import minutes
+from ..patient.inputs import Inputs
+from ..patient.record import Record, Series
+from ..patient.units import VOCABULARY, minutes
 from .forecast import forecast
 
 _DRAWS = 64
@@ -91,15 +92,29 @@ def warm(
 
 
 def _made_up(model: AbstractModel, hours: float, every: str, observations) -> Record:
-    """Return a record of every output at its prior's median, under no input."""
+    """Return a record of every output at its prior's median, under nothing given and settings in the middle."""
     declared = model.quantities(model.Output)
     known = {n: q for n, q in declared.items() if q.noise is not None or n in (observations or {})}
     times = np.arange(0.0, 60.0 * hours + 1e-6, minutes(every))
-    about: dict[str, Any] = {"own": tuple(known), "start": 0.0, "end": 60.0 * hours}
-    blank = Record.build({n: (times, np.ones(len(times)), q.unit) for n, q in known.items()}, **about)
-    density = joint(model, blank, observations=observations)
-    found = {n: np.asarray(values) for n, values in _typical(density, jax.random.key(0)).items()}
-    return Record.build({n: (times, found[n][: len(times)], q.unit) for n, q in known.items()}, **about)
+    given, end = _middling(model), 60.0 * hours
+
+    def charted(values) -> Record:  # unchecked: what nobody measured need not be plausible
+        series = {n: Series(times, np.asarray(values[n])[: len(times)], q.unit) for n, q in known.items()}
+        return Record(series, given, start=0.0, end=end)
+
+    density = joint(model, charted({n: np.ones(len(times)) for n in known}), observations=observations)
+    return charted(_typical(density, jax.random.key(0)))
+
+
+def _middling(model: AbstractModel) -> Inputs:
+    """Return every setting that the model cannot do without, at a fifth of its highest plausible value."""
+    needed = {n: q for n, q in model.quantities(model.Input).items() if q.default is None and not q.measured}
+    given = Inputs()
+    for name, declared in needed.items():
+        entry = VOCABULARY.get(name)
+        value, unit = (1.0, declared.unit) if entry is None else (max(entry.low, 0.2 * entry.high), entry.unit)
+        given = given | Inputs.settings(name, -np.inf, value, unit, own=(name,))
+    return given
 
 
 @compiled

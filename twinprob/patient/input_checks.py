@@ -11,14 +11,14 @@ from . import units
 from .course import Course
 
 
-def check_unit(variable: str, unit: str, own: tuple[str, ...]) -> str:
+def check_unit(variable: str, unit: str, own: tuple[str, ...], *, setting: bool = False) -> str:
     """Return the house spelling of an input's unit, or refuse an amount where a rate belongs."""
     units.known(variable, own=own, kind="input")
     entry = units.VOCABULARY.get(variable)
     like = entry.unit if entry and variable not in own else unit
     unit = units.check(unit, like=like or "U/h", variable=variable)
     level = entry is not None and variable not in own and not units.per_time(entry.unit)  # PEEP, or legs raised
-    if not level and not units.per_time(unit):
+    if not (setting or level) and not units.per_time(unit):
         raise ValueError(
             f"{variable} needs a rate such as {like!r}, but {unit!r} is an amount; use Inputs.bolus with a duration."
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,6 +82,7 @@ class Inputs:
         bolus: Any = False,
         order: Any = None,
         known: Any = None,
+        setting: bool | None = None,
         own: tuple[str, ...] = (),
     ) -> Inputs:
         """Give one input as intervals of constant rate, or of a constant setting where the vocabulary calls it one.
@@ -103,6 +104,8 @@ class Inputs:
             on (a rate of 0 stops it), different orders add. All are one order where nothing is said.
         known : (change,) min, optional
             When each interval was known, if not at its start.
+        setting : bool, optional
+            Whether this is a setting of a device; as the vocabulary says, where nothing is said here.
         own : tuple of str
             Names outside the vocabulary.
 
@@ -118,7 +121,8 @@ class Inputs:
             its start, a rate is negative, not finite or implausible, also where orders add up, a dose is given twice,
             two settings of one time differ, or an interval was known before it began.
         """
-        unit = check_unit(variable, unit, own)
+        setting = is_setting(variable, own) if setting is None else setting
+        unit = check_unit(variable, unit, own, setting=setting)
         begins, stops = read_times(variable, "start", starts, unit), read_times(variable, "end", ends, unit)
         amounts = np.array(rates, float, ndmin=1)
         if not begins.size == stops.size == amounts.size:
@@ -136,7 +140,7 @@ class Inputs:
         doses = np.broadcast_to(np.asarray(bolus, bool), begins.shape)
         orders = np.broadcast_to(np.asarray("#1" if order is None else order, str), begins.shape)
         moments = begins if known is None else read_known(variable, known, begins)
-        course = Course(begins, stops, amounts, unit, doses, orders, moments, is_setting(variable, own))
+        course = Course(begins, stops, amounts, unit, doses, orders, moments, setting)
         refuse_twice(variable, course)
         if not units.per_weight(unit):
             require_plausible_rates(variable, course)
@@ -180,8 +184,8 @@ class Inputs:
         (nan, 8.0, 12.0)
         """
         count = np.size(np.asarray(times, dtype=object))
-        given = cls.infusions(variable, times, [math.inf] * count, values, unit, known=known, own=own)
-        return cls({variable: replace(given[variable], setting=True)})
+        ends = [math.inf] * count
+        return cls.infusions(variable, times, ends, values, unit, known=known, setting=True, own=own)
 
     @classmethod
     def bolus(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..patient import units
+from ..patient import suspicion, units
+from ..patient.series import Covariate
 from ._fates import Fates
 from ._mimic_items import HEIGHT, WEIGHT
 from ._mimic_measured import View
@@ -118,3 +119,17 @@ def _diabetic_status(tables: Tables, stay: pd.Series) -> str | None:
     if any(code.startswith("E10") or (code.startswith("250") and code[4:5] in ("1", "3")) for code in codes):
         return "type1"
     return "type2" if any(code.startswith(("E11", "250")) for code in codes) else "none"
+
+
+def without_doubted(fixed: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Leave out a weight or height that fits better in another unit, and say so: one number refuses no stay."""
+    kept, said = dict(fixed), []
+    for name in ("height", "weight"):
+        body: dict[str, Any] = {n: Covariate(*kept[n]) for n in ("weight", "height", "age") if n in kept}
+        try:
+            suspicion.require_usual_body(body)
+        except ValueError as doubt:
+            if name in kept and str(doubt).startswith(name):
+                del kept[name]
+                said.append(f"The {name} charted is left out: in another unit it would be usual.")
+    return kept, tuple(said)

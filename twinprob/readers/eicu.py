@@ -11,6 +11,7 @@ knowing it; vital signs, which a monitor writes, and infusions when they were so
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from ._eicu_tables import FLOW, MEASURED, SET, STAND_IN, WIDE, Tables, drug, flu
 from ._fates import Fates, one_value_each
 from ._mimic_items import CIRCULATION, DOMAINS, DRUGS, GLUCOSE, LUNGS, SETTINGS, domain
 from ._mimic_measured import fractions
-from ._mimic_person import token
+from ._mimic_person import token, without_doubted
 from ._mimic_running import rates_of, suspect
 from ._mimic_settings import above_peep, held, once, with_measured
 
@@ -114,7 +115,7 @@ def read(
         raise ValueError(f"Argument `lead` must not be negative, but is {ahead:g} min.")
     patient = found.iloc[0]
     rows = _Rows(tables.of(stay), asked)
-    fixed = _covariates(patient, rows)
+    fixed, doubts = without_doubted(_covariates(patient, rows))
     weight = fixed["weight"][0] if "weight" in fixed else None
     observations = _observations(rows)
     inputs = inputs_of([*_infusions(rows, weight), *_volumes(rows)], weight)
@@ -128,6 +129,7 @@ def read(
         observations, inputs, fixed, own=("cardiac_output",), ledger=Ledger(tuple(rows.lines())),
         person=token("eicu", patient["person"]) if patient["person"] else "",
     )  # fmt: skip
+    record = replace(record, notes=(*record.notes, *doubts))
     return record if until is None else record.until(until)
 
 

@@ -34,7 +34,7 @@ from ._fates import Fates
 from ._mimic_carevue import HOLD, charted
 from ._mimic_items import CHART_ITEMS, DOMAINS, GLUCOSE, INSULIN_REGULAR, LAB_ITEMS, VENTILATOR_MODE, domain, looks_like
 from ._mimic_measured import Measured, View, texts, view
-from ._mimic_person import covariates, token
+from ._mimic_person import covariates, token, without_doubted
 from ._mimic_running import running
 from ._mimic_settings import above_peep, settings
 from ._mimic_tables import NUTRITION, ROUTES, Tables, load
@@ -149,6 +149,7 @@ def read(
     chart, labs = _chart(tables, row, domains, lines), _labs(tables, row, domains, lines)
     orders = tables.of("running", stay, -row["subject"])
     fixed, said = covariates(tables, row, chart, orders["patient_weight"].to_numpy(float))
+    fixed, doubts = without_doubted(fixed)
     lines += said
     measured = Measured(chart, labs)
     observations = measured.read(domains)
@@ -170,6 +171,7 @@ def read(
         observations, inputs, fixed, own=("cardiac_output",), ledger=Ledger(tuple(lines)),
         person=token("mimic", row["subject"]),
     )  # fmt: skip
+    record = replace(record, notes=(*record.notes, *doubts))
     return record if until is None else record.until(until)
 
 
