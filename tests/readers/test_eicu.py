@@ -191,7 +191,7 @@ def test_a_wrong_argument_is_named(tmp_path, options, stay, message):
 def test_a_weight_that_fits_better_in_pounds_is_left_out_and_said(tmp_path):
     row = PATIENT.splitlines()[1]
     head = PATIENT.splitlines()[0].split(",")
-    cells = dict(zip(head, row.split(","), strict=True)) | {"admissionheight": "182.9", "admissionweight": "181"}
+    cells = dict(zip(head, row.split(","), strict=True)) | {"admissionheight": "182.9", "admissionweight": "190"}
     folder = write(tmp_path, VITALS)
     (folder / "patient.csv").write_text(",".join(head) + "\n" + ",".join(cells[name] for name in head) + "\n")
     record = eicu.read(folder, 100)

@@ -27,6 +27,7 @@ from .format import opened, require_groups, require_plain_texts, save
 from .joint import joint
 from .methods.nuts import NUTS
 from .methods.sampled import TRUSTED, AbstractMethod, Sampled, Sampler
+from .resize import resized
 from .twin import Twin
 
 _FAILED = 0.005
@@ -123,7 +124,7 @@ class Cohort(Sequence[Twin]):
             density,
             member.record,
             dict(member.observations),
-            member.sampled,
+            resized(density, member.sampled),
             key=jax.random.fold_in(self.key, index),
             population=self.population,
         )
