@@ -1,3 +1,4 @@
+import gc
 from collections import Counter
 
 import jax
@@ -30,10 +31,11 @@ def treat(number, hours, every, chance):
 @pytest.fixture(scope="module")
 def warmed():
     """What was compiled ahead for a day."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(programs, "_held", type(programs._held)())
-        names = tp.warm(Clearance(), hours=24, method=FEW, rolling=ROLLING)
-        yield names
+    # Programs of the tests before would take the memory maps beyond which new ones go.
+    programs._held.clear()
+    jax.clear_caches()
+    gc.collect()
+    return tp.warm(Clearance(), hours=24, method=FEW, rolling=ROLLING)
 
 
 def test_what_was_warmed_needs_no_program_whatever_weight_length_and_number_of_measurements(warmed):
