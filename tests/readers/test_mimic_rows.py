@@ -1,5 +1,7 @@
 """What the MIMIC reader makes of rows that mean two things, come late, or come twice; and its account of them all."""
 
+import gzip
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -312,3 +314,24 @@ def test_a_table_read_in_pieces_is_the_same(tmp_path, monkeypatch):
     whole = mimic.load(folder)
     monkeypatch.setattr("twinprob.readers._mimic_tables.PIECE", 2)
     pd.testing.assert_frame_equal(mimic.load(folder).chart, whole.chart, check_dtype=False)
+
+
+# ---- tables that cannot be read --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", r"`chartevents\.csv` is empty: export it again"),
+        (b"what,else\n1,2\n", r"`chartevents\.csv` has no column itemid: row 1 must name"),
+        (gzip.compress(b"subject_id,itemid\n" + b"1,2\n" * 999, mtime=0)[:-20], r"is cut short or damaged: copy or"),
+    ],
+    ids=["empty", "header", "cut"],
+)
+def test_a_table_that_cannot_be_read_is_named_with_the_remedy(tmp_path, content, said):
+    folder = write(tmp_path, chart=SEEN)
+    chart = tmp_path / "icu" / "chartevents.csv"
+    chart.unlink()
+    (chart if b"\x1f\x8b" not in content[:2] else chart.with_suffix(".csv.gz")).write_bytes(content)
+    with pytest.raises(ValueError, match=said):
+        mimic.load(folder)

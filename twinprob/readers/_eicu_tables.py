@@ -13,6 +13,7 @@ import numpy as np
 
 from ..patient.nutrition import glucose_content
 from ._mimic_items import looks_like
+from ._readable import readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,7 +179,9 @@ def load(folder: str | PathLike[str]) -> Tables:
 
     files = {path.name.lower().split(".")[0]: path for path in sorted(Path(folder).glob("*.csv*"))}
     if "patient" not in files:
-        raise FileNotFoundError("No table patient.csv or patient.csv.gz in the eICU folder.")
+        raise FileNotFoundError(
+            "No table patient.csv or patient.csv.gz in the eICU folder: give the folder that holds the tables."
+        )
     parts = [_long(files[name], name, layout) for name, layout in LAYOUTS.items() if name in files]
     parts += [_wide(files[name], name, columns) for name, columns in WIDE.items() if name in files]
     columns = ["source", "stay", "time", "known", "label", "value", "weight", "row"]
@@ -190,11 +193,15 @@ def _pieces(path: Path, names: Mapping[str, str]) -> Iterator[pd.DataFrame]:
     """Yield a table piece by piece, columns by their names here."""
     import pandas as pd
 
-    head = pd.read_csv(path, nrows=0).columns
+    with readable(path):
+        head = pd.read_csv(path, nrows=0).columns
     texts = {name: "str" for name in head if names.get(name.lower()) in ("label", "value", "person", "sex", "age")}
-    with pd.read_csv(
-        path, usecols=lambda name: name.lower() in names, dtype=texts, chunksize=PIECE, low_memory=False
-    ) as pieces:
+    with (
+        readable(path),
+        pd.read_csv(
+            path, usecols=lambda name: name.lower() in names, dtype=texts, chunksize=PIECE, low_memory=False
+        ) as pieces,
+    ):
         for piece in pieces:
             yield piece.rename(columns={name: names[name.lower()] for name in piece.columns})
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._mimic_items import CHART_ITEMS, FEEDS, GIVEN_ITEMS, LAB_ITEMS, given_item, looks_like
+from ._readable import readable, require_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +111,8 @@ def load(folder: str | PathLike[str]) -> Tables:
     for needed in ("icustays", "patients", "chartevents"):
         if needed not in files:
             raise FileNotFoundError(
-                f"No table {needed}.csv or {needed}.csv.gz in the MIMIC folder, its icu or its hosp folder."
+                f"No table {needed}.csv or {needed}.csv.gz in the MIMIC folder, its icu or its hosp folder: "
+                "give the folder that holds the tables."
             )
     names = _table(files.get("d_items"), {"itemid": "item", "label": "label", "linksto": "table"})
     tests = _table(files.get("d_labitems"), {"itemid": "item", "label": "label"})
@@ -159,10 +161,12 @@ def _table(
     wanted = sorted({*columns.values(), "row"})
     if path is None:
         return _typed(pd.DataFrame({name: pd.Series(dtype="str" if name in _TEXTS else float) for name in wanted}))
-    head = pd.read_csv(path, nrows=0).columns
+    with readable(path):
+        head = pd.read_csv(path, nrows=0).columns
+    require_columns(path, head, columns)
     texts = {name: "str" for name in head if columns.get(name.lower()) in _TEXTS}
     kept = []
-    with pd.read_csv(
+    with readable(path), pd.read_csv(
         path, usecols=lambda name: name.lower() in columns, dtype=texts, chunksize=PIECE, na_values=["___"],
         low_memory=False
     ) as parts:  # fmt: skip
