@@ -322,7 +322,7 @@ def test_a_table_read_in_pieces_is_the_same(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", r"`chartevents\.csv` is empty: export it again"),
+        (b"", r"`chartevents\.csv` is empty, where row 1 must hold.*: export it again"),
         (b"what,else\n1,2\n", r"`chartevents\.csv` has no column itemid: row 1 must name"),
         (gzip.compress(b"subject_id,itemid\n" + b"1,2\n" * 999, mtime=0)[:-20], r"is cut short or damaged: copy or"),
     ],

@@ -14,7 +14,9 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except EmptyDataError:
-        raise ValueError(f"Table `{path.name}` is empty: export it again, with its header in row 1.") from None
+        raise ValueError(
+            f"Table `{path.name}` is empty: export it again, or give another folder; row 1 must hold its columns' names."
+        ) from None
     except (EOFError, OSError, zlib.error):
         raise ValueError(f"Table `{path.name}` is cut short or damaged: copy or export it again.") from None
     except UnicodeDecodeError:
