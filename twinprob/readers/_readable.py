@@ -15,7 +15,7 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except EmptyDataError:
         raise ValueError(
-            f"Table `{path.name}` is empty: export it again, or give another folder; row 1 must hold its columns' names."
+            f"Table `{path.name}` is empty, where row 1 must hold its columns' names: export it again."
         ) from None
     except (EOFError, OSError, zlib.error):
         raise ValueError(f"Table `{path.name}` is cut short or damaged: copy or export it again.") from None
