@@ -120,3 +120,36 @@ def test_alike_or_not_the_steps_are_short_enough_and_cover_the_span():
     segments, index = build(model, drives(model, PUMP, {}), 0.0, 240.0, TIMES, alike=True)
     assert np.max(segments.length) / segments.substeps <= Washout.step + 1e-9
     np.testing.assert_allclose(np.append(0.0, np.cumsum(segments.length))[index], TIMES)
+
+
+# ---- what just before, between and after a sample means ------------------------------------------------------------
+
+SIGNAL = (np.array([0.0, 10.0, 30.0]), np.array([1.0, 3.0, 2.0]), True)
+
+
+def test_a_measured_signal_runs_in_straight_lines_between_its_samples():
+    segments, _ = build(Washout(), {"drive": SIGNAL}, 5.0, 25.0, np.zeros(0))
+    by_hand = [1.0 + 0.2 * t if t < 10 else 3.0 - 0.05 * (t - 10.0) for t in segments.start]
+    np.testing.assert_allclose(segments.level[:, 0], by_hand, rtol=1e-12)
+    np.testing.assert_allclose(segments.slope[:, 0], np.where(segments.start < 10, 0.2, -0.05), rtol=1e-12)
+
+
+def test_before_the_start_a_measured_signal_is_what_it_was_there():
+    segments, _ = build(Washout(), {"drive": SIGNAL}, 5.0, 25.0, np.zeros(0))
+    assert segments.before[0] == pytest.approx(2.0)
+
+
+def test_before_a_change_at_the_start_an_input_is_what_it_was():
+    steps = (np.array([-np.inf, 5.0]), np.array([1.0, 4.0]), False)
+    segments, _ = build(Washout(), {"drive": steps}, 5.0, 25.0, np.zeros(0))
+    assert (segments.before[0], segments.level[0, 0]) == (1.0, 4.0)
+
+
+def test_knots_are_counted_from_the_origin_and_not_from_the_start():
+    model = ICING()
+    (process,) = model.processes().values()
+    start = 2.5 * process.interval
+    nothing = drives(model, Inputs(), {})
+    segments, _ = build(model, nothing, start, start + process.interval, np.zeros(0), origin=0.0)
+    middle = segments.start + 0.5 * segments.length
+    np.testing.assert_array_equal(segments.knot[:, 0], np.floor(middle / process.interval))

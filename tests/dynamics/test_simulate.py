@@ -1,12 +1,14 @@
 import dataclasses
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optimistix
 import pytest
 
+import twinprob as tp
 from tests.cases import OWN, Logistic, Stiff, Washout, washout
 from twinprob.dynamics.segments import build, drives
 from twinprob.dynamics.simulate import Adaptive, FixedStep, borders, layout_of, simulate, timeline_of
@@ -134,3 +136,31 @@ def test_report_times_before_the_start_are_refused():
 def test_report_times_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError, match="at least one finite time"):
         simulate(Washout(), NOTHING, [0.0, np.nan])
+
+
+def test_a_measured_input_acts_as_its_line_says_within_a_segment_that_begins_late():
+    class Sum(tp.AbstractModel):
+        step = 5.0
+
+        class State(eqx.Module):
+            total: jax.Array = tp.quantity("1", "integral of the signal")
+
+        class Input(eqx.Module):
+            signal: jax.Array = tp.quantity("1/min", "signal", measured=True)
+
+        class Output(eqx.Module):
+            total: jax.Array = tp.quantity("1", "integral of the signal")
+
+        def initial(self, inputs):
+            return self.State(total=jnp.zeros(()))
+
+        def vector_field(self, time, state, inputs):
+            return self.State(total=inputs.signal)
+
+        def output(self, state, inputs):
+            return self.Output(total=state.total)
+
+    signal = tp.Series(np.array([100.0, 110.0, 130.0]), np.array([1.0, 3.0, 2.0]), "1/min")
+    run = tp.simulate(Sum(), tp.Inputs(), np.array([100.0, 105.0, 120.0]), measured={"signal": signal})
+    # Areas of trapezoids: 5 min from 1 to 2; 5 min from 2 to 3, then 10 min from 3 to 2.5.
+    np.testing.assert_allclose(run.output.total, [0.0, 7.5, 7.5 + 12.5 + 27.5], rtol=1e-6)
