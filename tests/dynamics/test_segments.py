@@ -135,8 +135,8 @@ def test_a_measured_signal_runs_in_straight_lines_between_its_samples():
 
 
 def test_before_the_start_a_measured_signal_is_what_it_was_there():
-    segments, _ = build(Washout(), {"drive": SIGNAL}, 5.0, 25.0, np.zeros(0))
-    assert segments.before[0] == pytest.approx(2.0)
+    segments, _ = build(Washout(), {"drive": SIGNAL}, 2.5, 25.0, np.zeros(0))
+    assert segments.before[0] == pytest.approx(1.5)
 
 
 def test_before_a_change_at_the_start_an_input_is_what_it_was():
