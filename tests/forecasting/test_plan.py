@@ -116,7 +116,7 @@ def test_what_a_plan_says_of_the_past_and_where_it_stops_is_said(drip):
 
 def test_a_forecast_says_how_old_the_last_measurement_is(twin):  # noqa: F811
     old = dataclasses.replace(twin, record=dataclasses.replace(twin.record, end=twin.now + 60))
-    assert "The last glucose is 1.0 h old." in repr(tp.forecast(old, hours=1, key=KEY))
+    assert "The last glucose is 1 h old." in repr(tp.forecast(old, hours=1, key=KEY))
 
 
 # ---- risk ----------------------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_draws_that_could_not_be_solved_are_said_in_the_risk(twin):  # noqa: F81
     tree = ahead.tree.copy()
     tree["predicted_outputs"] = outputs.assign(glucose=outputs["glucose"].copy(data=values))
     found = tp.risk(dataclasses.replace(ahead, tree=tree), "glucose < 4 mmol/L")
-    assert (found.failed, str(found).endswith("(397 draws, 3 more could not be solved)")) == (3, True)
+    assert (found.failed, str(found).endswith("397 draws, 3 more could not be solved)")) == (3, True)
     tree["predicted_outputs"] = outputs.assign(glucose=outputs["glucose"].copy(data=np.full_like(values, np.nan)))
     nothing = tp.risk(dataclasses.replace(ahead, tree=tree), "glucose < 4 mmol/L")
     assert (np.isnan(nothing.probability), nothing.failed) == (True, values[..., 0].size)

@@ -63,3 +63,20 @@ def test_a_limit_itself_belongs_to_the_comparison_that_names_it(event, probabili
 def test_what_the_forecast_cannot_answer_is_refused(event, hours, message):
     with pytest.raises(ValueError, match=message):
         risk(made([LOW], 1.0), event, hours=hours)
+
+
+def test_a_limit_that_no_patient_could_pass_is_a_slip_of_the_unit():
+    with pytest.raises(ValueError, match=r"limit of event 'glucose < 4 mg/dL'.* outside the plausible range .*mmol/L"):
+        risk(made([LOW, FINE], 2.0), "glucose < 4 mg/dL")
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ("glucose < 2 mmol/L", "< 0.14 (95 % sure; none of 40 draws)"),
+        ("glucose > 2 mmol/L", "> 0.86 (95 % sure; all of 40 draws)"),
+    ],
+)
+def test_no_draw_of_many_is_a_bound_and_not_zero(event, said):
+    # The rule of three, exactly: 1 - 0.05^(1/20) = 0.139 for 20 effective draws.
+    assert said in str(risk(made([LOW, FINE] * 20, 20.0), event))

@@ -9,6 +9,7 @@ import xarray as xr
 from ..display import paragraph, section, table
 from ..inference.twin import Twin
 from ..patient.require import require_kinds
+from ..patient.units import span
 from .determination import NOT_DETERMINED, beliefs, listed, parameters_of
 from .finding import CARE, GOOD, ORDER, REFUSE, Finding
 from .misfit import drift, held, misfit, since_the_last_fit
@@ -129,7 +130,7 @@ def _present(twin: Twin) -> list[Finding]:
         times = twin.record.observations[name].times
         age = twin.now - float(times[-1])
         usual = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-        evidence = f"The last {name} was measured {age / 60:.1f} h before the twin's present at {twin.now / 60:.1f} h."
+        evidence = f"The last {name} was measured {span(age)} before the twin's present at {span(twin.now)}."
         if age > max(_OLD, _LATE * usual):
             action = "Measure, or cut the record where it was last known: `record.until(time)`."
             found.append(Finding(f"last measurement: {name}", CARE, evidence, action))
@@ -289,7 +290,7 @@ def _sizes(twin: Twin) -> list[Finding]:
         smaller = float(np.median(posterior[name].values) / max(np.median(prior[name].values), 1e-300))
         moves = name.endswith("_volatility")
         evidence = f"{smaller:.2g} times its prior median, {shift:+.1f} prior standard deviations."
-        if smaller < _NEAR_ZERO:
+        if smaller < _NEAR_ZERO and twin.model.processes():  # without a path a small size is what was found
             what = (
                 "The data show no movement: treat the parameter as constant, `model.vary(name=None)`, or keep its band."
                 if moves

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from ..modeling.declarations import require_complete
 from ..modeling.model import AbstractModel, pack
 from ..patient.inputs import Inputs
 from ..patient.record import Series
@@ -282,9 +283,11 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
     Raises
     ------
     TypeError
-        If model, inputs, a measured series or the integrator is something else.
+        If model, inputs, a measured series or the integrator is something else, or the model's equations return
+        something else than they should.
     ValueError
-        If `times` is not strictly increasing and finite, or begins before `start`, or a setting is unknown.
+        If the model lacks a part or a value, `times` is not strictly increasing and finite, or begins before `start`,
+        or a setting is unknown.
 
     Notes
     -----
@@ -298,6 +301,7 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
     times = require_times(times, start=start)
     start = begun(inputs, float(times[0])) if start is None else float(start)
     known = dataclasses.replace(model, unknown=(), priors={})
+    require_complete(known)
     segments, index = build(known, drives(known, inputs, measured or {}), start, float(times[-1]), times)
     segments = padded(segments, bucket(len(segments.start), 16))
     integrator = FixedStep() if integrator is None else integrator

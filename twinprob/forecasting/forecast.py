@@ -31,6 +31,7 @@ from ..patient.require import (
     require_spacing,
     require_times,
 )
+from ..patient.units import span
 from .plan import ages, require_from_now, said
 
 # Times `scale`: four hours every ten minutes, with a few changes of the inputs, are the size of one.
@@ -72,8 +73,8 @@ class Forecast:
         """Return span, draws, failures and notes in words."""
         failed = f", {self.solves_failed} of them could not be solved" if self.solves_failed else ""
         draws = math.prod(self.group("predictions").sizes[d] for d in ("chain", "draw"))
-        span = f"{(self.times[-1] - self.now) / 60:.3g} h from {self.now / 60:.1f} h on"
-        return " ".join((f"{span}; {draws} draws{failed}.", *self.notes))
+        reach = f"{span(self.times[-1] - self.now)} from {span(self.now)} on"
+        return " ".join((f"{reach}; {draws} draws{failed}.", *self.notes))
 
     def group(self, name: str) -> xr.Dataset:
         """Return one group of the tree as a dataset."""

@@ -12,7 +12,7 @@ from ..inference.twin import Twin
 from ..modeling.model import nearest
 from ..patient.course import Course
 from ..patient.inputs import Inputs
-from ..patient.units import VOCABULARY, convert, minutes, per_time
+from ..patient.units import VOCABULARY, convert, minutes, per_time, span
 
 _STEP = re.compile(
     r"\s*(?P<size>[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(?P<unit>.*?)"
@@ -224,5 +224,5 @@ def ages(twin: Twin) -> tuple[str, ...]:
     for name in twin.model.quantities(twin.model.Output):
         if name in twin.record.observations:
             age = twin.now - float(twin.record.observations[name].times[-1])
-            found.append(f"The last {name} is {age / 60:.1f} h old.")
+            found.append(f"The last {name} is {span(age)} old.")
     return tuple(found) or ("Nothing was measured yet.",)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..modeling.model import nearest
 from ..patient.require import require_hours, require_kinds
-from ..patient.units import convert
+from ..patient.units import convert, require_plausible, span
 from .forecast import Forecast
 
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -52,10 +52,16 @@ class Risk:
     def __str__(self) -> str:
         """Say the risk with its error."""
         failed = f", {self.failed} more could not be solved" if self.failed else ""
-        return (
-            f"P({self.event} within {self.hours:g} h) = {self.probability:.3f} ± {self.mcse:.3f} "
-            f"({self.draws} draws{failed})"
-        )
+        said, draws = f"= {self.probability:.3f} ± {self.mcse:.3f}", f"{self.draws} draws"
+        if self.probability in (0.0, 1.0):
+            sign, bound = ("<", self.bound) if self.probability == 0.0 else (">", 1.0 - self.bound)
+            said, draws = f"{sign} {bound:.2g}", f"95 % sure; {'none' if sign == '<' else 'all'} of {draws}"
+        return f"P({self.event} within {span(60.0 * self.hours)}) {said} ({draws}{failed})"
+
+    @property
+    def bound(self) -> float:
+        """How large the rarer of event and non-event may be where no draw shows it: an upper 95 % limit."""
+        return 1.0 - 0.05 ** (1.0 / max(self.effective_draws, 1.0))
 
 
 def risk(ahead: Forecast, event: str, *, hours: float | None = None) -> Risk:
@@ -72,16 +78,17 @@ def risk(ahead: Forecast, event: str, *, hours: float | None = None) -> Risk:
     Returns
     -------
     Risk
-        The Monte Carlo error is never zero: with no event among n effective draws it is that of one in n + 2. Where no
-        draw could be solved, probability and error are NaN, which is below no limit.
+        The Monte Carlo error is never zero: with no event among n effective draws it is that of one in n + 2, and the
+        risk prints as below a limit. Where no draw could be solved, probability and error are NaN, which is below no
+        limit.
 
     Raises
     ------
     TypeError
         If `ahead` is no `Forecast`, or the event no text.
     ValueError
-        If the event cannot be read, names no forecast variable, lacks a unit, or the horizon exceeds the forecast or
-        ends before its first time.
+        If the event cannot be read, names no forecast variable, lacks a unit or has a limit that no patient's value
+        could pass, or the horizon exceeds the forecast or ends before its first time.
     """
     require_kinds(ahead=(ahead, Forecast), event=(event, str))
     found = _EVENT.fullmatch(event)
@@ -97,6 +104,7 @@ def risk(ahead: Forecast, event: str, *, hours: float | None = None) -> Risk:
         raise ValueError(
             f"Event {event!r} has no unit; write e.g. `{name} {comparison} {number} {outputs[name].units}`."
         )
+    require_plausible(name, np.array([float(number)]), unit, labels=[f"The limit of event {event!r}"])
     limit = float(convert(float(number), unit, outputs[name].units, variable=name))
     longest = (ahead.times[-1] - ahead.now) / 60
     hours = longest if hours is None else require_hours(hours)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from ..dynamics.programs import as_data
 from ..dynamics.segments import Segments, build, doubled, drives, knots, minutes_per_unit, padded, scale
 from ..dynamics.simulate import AbstractIntegrator, FixedStep, borders, layout_of, outputs_at, slopes_at, timeline_of
+from ..modeling.declarations import require_complete
 from ..modeling.model import AbstractModel, nearest, pack
 from ..modeling.observation import Measured, Observation
 from ..patient.record import Record, require_record
@@ -300,6 +301,7 @@ def joint(
     require_kinds(model=(model, AbstractModel), integrator=(integrator, AbstractIntegrator, None))
     require_record(record, "record")
     require_each("observations", observations, Observation)
+    require_complete(model)
     model = with_covariates(model, record)
     declared = model.quantities(model.Output)
     for name in observations or {}:

@@ -13,10 +13,13 @@ from ..dynamics.simulate import AbstractIntegrator
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from ..patient.record import Record
+from ..patient.units import span
 from .classes import Classes, Misfit
 from .encoding import decode, decode_observations, decode_record, encode, encode_record, require_hash, require_kind
 from .format import opened, require_groups, require_numbers, require_plain_texts, save
 from .methods.sampled import AbstractMethod
+
+_SHOWN = 3  # unknowns in a line of text
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,24 +100,48 @@ class Twin:
         save(path, "twin", self.tree, described, [self.model])
 
     def __repr__(self) -> str:
-        """Name model, method and present in one line."""
-        method = self.provenance["method"]
-        return f"Twin({type(self.model).__name__}, {method}, {self.draws} draws, known until {self.now:g} min)"
+        """Say in a few lines what is believed about whom, until when, and from what."""
+        about = self.provenance
+        measured = ", ".join(f"{name} × {one.times.size}" for name, one in self.record.observations.items())
+        believed = [
+            f"{name} {middle:.3g} ({low:.3g} to {high:.3g}) {unit}" for name, low, middle, high, unit in self._now()
+        ]
+        more = f", and {len(believed) - _SHOWN} more" if len(believed) > _SHOWN else ""
+        return (
+            f"Twin: {type(self.model).__name__}, known until {span(self.now)}\n"
+            f"  seen: {measured or 'no measurement'}\n"
+            f"  {about['method']}, {self.draws} draws worth {self.effective_draws:.0f}\n"
+            f"  now, median and 90 % interval: {'; '.join(believed[:_SHOWN])}{more}\n"
+            "  `diagnose(twin)` says how far to trust it. Research software, not a medical device."
+        )
+
+    def _now(self) -> list[tuple[str, float, float, float, str]]:
+        """Return name, 5 %, median, 95 % and unit of each unknown at the twin's present."""
+        posterior, found = self.group("posterior"), []
+        for name, declared in self.model.parameters().items():
+            if name in posterior:
+                values = posterior[name].values
+                low, middle, high = np.quantile(values if values.ndim == 2 else values[..., -1], [0.05, 0.5, 0.95])
+                found.append((name, float(low), float(middle), float(high), declared.unit))
+        return found
 
     def _repr_html_(self) -> str:
         provenance = self.provenance
         posterior = self.group("posterior")
-        rows = []
-        for name, declared in self.model.parameters().items():
-            if name in posterior:
-                values = posterior[name]
-                last = values if values.ndim == 2 else values[..., -1]
-                low, middle, high = np.quantile(last.values, [0.05, 0.5, 0.95])
-                when = "" if values.ndim == 2 else "now"
-                rows.append((name, float(middle), f"{low:.3g} to {high:.3g}", declared.unit, when, self._removed(name)))
+        rows = [
+            (
+                name,
+                middle,
+                f"{low:.3g} to {high:.3g}",
+                unit,
+                "" if posterior[name].ndim == 2 else "now",
+                self._removed(name),
+            )
+            for name, low, middle, high, unit in self._now()
+        ]
         about = (
             f"{provenance['method']}, {self.draws} draws (worth {self.effective_draws:.0f}), "
-            f"known until {self.now / 60:.1f} h. Research software, not a medical device."
+            f"known until {span(self.now)}. Research software, not a medical device."
         )
         title = f"Twin: {type(self.model).__name__}"
         return section(

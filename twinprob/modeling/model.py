@@ -12,7 +12,10 @@ from jaxtyping import Array, Float
 
 from ..patient.require import require_kind
 from ..patient.vocabulary import VOCABULARY
+from .declarations import median, require_declared
 from .process import AbstractProcess
+
+_NEAREST = 5
 
 Prior: TypeAlias = Any  # a numpyro Distribution, or a function from the model to one
 
@@ -60,7 +63,7 @@ def parameter(prior: Prior, *, unit: str, source: str, value=None, about: str = 
     source : str
         Where prior and value come from; a number from memory says that it is a prior or a setting.
     value : float, optional
-        Value while the parameter is known; the prior's median where it is a `Normal` or `LogNormal`.
+        Value while the parameter is known; by default the prior's median, where that has a closed form.
     about : str
         One phrase for tables and figures.
     varies : AbstractProcess, optional
@@ -69,7 +72,7 @@ def parameter(prior: Prior, *, unit: str, source: str, value=None, about: str = 
         Start as a known constant; `model.free(name)` makes it unknown.
     """
     if value is None:
-        value = _median(prior)
+        value = median(prior)
     declaration = Parameter(prior, unit, source, about, varies, known)
     return eqx.field(default=value, metadata={"parameter": declaration})
 
@@ -111,14 +114,6 @@ def covariate(unit: str, *, value: float) -> Any:
     return eqx.field(default=value, metadata={"covariate": Covariate(unit)})
 
 
-def _median(prior) -> float:
-    if isinstance(prior, dist.LogNormal) and isinstance(prior.loc, int | float):
-        return math.exp(prior.loc)
-    if isinstance(prior, dist.Normal) and isinstance(prior.loc, int | float):
-        return float(prior.loc)
-    return math.nan
-
-
 class AbstractModel(eqx.Module):
     """One physiological system; an instance is one patient's parameter values.
 
@@ -138,21 +133,13 @@ class AbstractModel(eqx.Module):
     motions: dict[str, AbstractProcess | None] = eqx.field(default_factory=dict, kw_only=True)
 
     def __init_subclass__(cls, **kwargs):
-        """Refuse a declaration without unit or source as soon as the file is read."""
+        """Refuse a declaration without unit or source, or under a name that is taken, as soon as the file is read."""
         super().__init_subclass__(**kwargs)
-        for name, field in vars(cls).items():
-            declaration = getattr(field, "metadata", {}).get("parameter") if dataclasses.is_dataclass(cls) else None
-            if declaration is None and isinstance(field, dataclasses.Field):
-                declaration = field.metadata.get("parameter")
-            if declaration is not None:
-                _check_declaration(cls, name, declaration)
-        for kind in ("State", "Input", "Output"):
-            for field in dataclasses.fields(getattr(cls, kind)) if kind in vars(cls) else ():
-                if "quantity" not in field.metadata or not field.metadata["quantity"].unit:
-                    raise ValueError(
-                        f"{kind} `{field.name}` of model `{cls.__name__}` has no unit; "
-                        f'declare it as `{field.name}: Array = tp.quantity("unit", "meaning")` ("1" if it has none).'
-                    )
+        # equinox turns the class into a dataclass after this: its own declarations still stand as they were written.
+        own = {name: field.metadata for name, field in vars(cls).items() if isinstance(field, dataclasses.Field)}
+        parameters = {name: about["parameter"] for name, about in own.items() if "parameter" in about}
+        covariates = {name: about["covariate"] for name, about in own.items() if "covariate" in about}
+        require_declared(cls, AbstractModel, parameters, covariates)
 
     def initial(self, inputs) -> Any:
         """Return the state at the record's origin, given the inputs just before it."""
@@ -245,6 +232,17 @@ class AbstractModel(eqx.Module):
         changed: dict[str, Any] = {name: values[i] for i, name in enumerate(names)}
         return dataclasses.replace(self, **changed)
 
+    def __repr__(self) -> str:
+        """Say in a few lines what the model is, what is unknown, and what goes in and comes out."""
+        unknown, moving = self.unknowns(), self.processes()
+        named = [f"{name}{' (moves)' if name in moving else ''}" for name in unknown]
+        lines = [f"{type(self).__name__}: {len(unknown)} of {len(self.parameters())} parameters unknown"]
+        lines += [f"  unknown: {', '.join(named)}"] if named else []
+        for kind in (self.State, self.Input, self.Output):
+            said = ", ".join(f"{name} ({declared.unit})" for name, declared in self.quantities(kind).items())
+            lines += [f"  {kind.__name__.lower()}: {said}"] if said else []
+        return "\n".join(lines)
+
     def _repr_html_(self) -> str:
         from ..display import table
 
@@ -271,9 +269,14 @@ def pack(values) -> Float[Array, " state"]:
 
 
 def nearest(name: str, valid) -> str:
-    """Return a hint naming the closest valid name, for error messages."""
-    close = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.0)
-    return f"did you mean `{close[0]}`? Valid names: {', '.join(valid)}." if close else "there are none."
+    """Return a hint naming the closest valid name, and the closest five where there are many, for error messages."""
+    names = [str(one) for one in valid]
+    close = difflib.get_close_matches(name, names, n=_NEAREST, cutoff=0.0)
+    if not close:
+        return "there are none."
+    if len(names) <= 2 * _NEAREST:
+        return f"did you mean `{close[0]}`? Valid names: {', '.join(names)}."
+    return f"did you mean `{close[0]}`? The nearest of {len(names)} names: {', '.join(close)}."
 
 
 def _known_kind(name: str, declared: Quantity) -> Quantity:
@@ -305,12 +308,3 @@ def _check_value(model: AbstractModel, name: str, value: Any) -> None:
             f"({type(prior).__name__}) holds impossible: check value and unit, or give it another prior first, "
             f"`model.free({name}=…)`."
         )
-
-
-def _check_declaration(cls, name: str, declaration: Parameter) -> None:
-    for what in ("unit", "source"):
-        if not getattr(declaration, what):
-            raise ValueError(
-                f"Parameter `{name}` of model `{cls.__name__}` has no {what}; every parameter states its unit, prior "
-                f'and source, e.g. `{name}: float = tp.parameter(prior, unit="1/min", source="doi:…, Table 2")`.'
-            )

@@ -172,8 +172,19 @@ def require_hours(hours: Any, argument: str = "hours") -> float:
     ------
     TypeError, ValueError
     """
-    require_within(f"Argument `{argument}`", hours, number(0, LONGEST, above=True), "a horizon in hours")
+    remedy = "a horizon in hours"
+    if isinstance(hours, str):
+        remedy = f"a number of hours, for example `{argument}={_hours(hours):g}`"
+    require_within(f"Argument `{argument}`", hours, number(0, LONGEST, above=True), remedy)
     return float(hours)
+
+
+def _hours(text: str) -> float:
+    """Return what a text means in hours, or 4 where it means nothing."""
+    try:
+        return minutes(text) / 60.0
+    except (TypeError, ValueError, OverflowError):
+        return 4.0
 
 
 def require_spacing(what: str, spacing: Any) -> float:

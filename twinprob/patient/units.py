@@ -46,6 +46,18 @@ _DURATION = {"s": 1 / 60, "min": 1.0, "h": 60.0, "d": 1440.0}
 _TIME = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-z]+)\s*")
 
 
+def span(minutes: float) -> str:
+    """Say a span or an age (min) as a person would: in minutes up to an hour or two, then in hours.
+
+    Examples
+    --------
+    >>> [span(x) for x in (0.0, 10.0, 90.0, 240.0, 1530.0)]
+    ['0 min', '10 min', '90 min', '4 h', '25.5 h']
+    """
+    short = abs(minutes) < 60.0 or (abs(minutes) < 120.0 and minutes % 60.0 != 0.0)
+    return f"{minutes:.3g} min" if short else f"{minutes / 60.0:.4g} h"
+
+
 def minutes(time: float | str) -> float:
     """Read a time or a duration in minutes.
 
