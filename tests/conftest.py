@@ -48,14 +48,24 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.nodeid.startswith(VERSIONS):
             item.add_marker(pytest.mark.versions)
-    for item in items:  # a module's tests share its fixtures and programs; pages and notebooks have a process each
-        alone = item.path.stem in APART
-        item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else item.path.stem))
     items.sort(key=lambda item: item.path.stem not in APART)  # the longest first, so that no worker waits for one
     gpu_items = [item for item in items if item.get_closest_marker("gpu")]
     if gpu_items and jax.default_backend() == "cpu":
         for item in gpu_items:
             item.add_marker(pytest.mark.skip(reason="no accelerator on this machine"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each worker whole files, whose tests share fixtures and programs; pages and notebooks go one by one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.split("::")[0]
+            return nodeid if Path(file).stem in APART else file
+
+    return ByFile(config, log)
 
 
 def wing_of(nodeid):
