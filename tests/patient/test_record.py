@@ -365,6 +365,14 @@ def test_what_is_assumed_of_a_setting_holds_before_its_first_row_and_is_said(val
     assert "Assumed: inspired_oxygen before 180 min was" in record.notes[0]
 
 
+def test_a_setting_assumed_to_hold_on_has_its_last_value_after_it_ended_and_is_said():
+    given = Inputs.infusions("peep", [60, 180], [120, np.inf], [8.0, 12.0], "cmH2O")
+    record = glucose([0, 240], [8.0, 7.0], inputs=given).assuming(peep="last")
+    assert np.isnan(record.inputs["peep"].at(0))
+    assert record.inputs["peep"].at([60, 150, 180]).tolist() == [8.0, 8.0, 12.0]
+    assert "Assumed: peep kept its last charted value" in record.notes[0]
+
+
 def test_what_is_given_to_a_patient_cannot_be_assumed():
     record = glucose([0, 240], [8.0, 7.0], inputs=Inputs.infusions("insulin", 10, 20, 1.0, "U/h"))
     with pytest.raises(ValueError, match="`insulin` is no setting"):

@@ -240,22 +240,23 @@ class Record:
         return replace(self, observations=series, start=time, end=max(self.end, time), ledger=ledger)
 
     def assuming(self, **values: Any) -> Record:
-        """Assume what settings were before they were first charted; the record and its twins say so.
+        """Assume what settings were while they were not charted; the record and its twins say so.
 
         Parameters
         ----------
-        **values : "first" or (float, str)
-            For each setting: its first charted value carried back, or a value with its unit.
+        **values : "first", "last" or (float, str)
+            For each setting: its first value carried back, its last one carried on where it ended without another (a
+            ventilator on standby), or what it was before the first.
 
         Returns
         -------
         record : Record
-            The settings hold from always on; `notes` names them.
+            `notes` names them.
 
         Raises
         ------
         ValueError
-            If an input is no setting, or "first" is asked of one that was never charted.
+            If an input is no setting, or "first" or "last" is asked of one that was never charted.
 
         Examples
         --------
@@ -265,8 +266,7 @@ class Record:
         said: list[str] = []
         for name, value in values.items():
             given, words = checks.assumed(name, value, inputs)
-            inputs = Inputs({**inputs.courses, name: given})
-            said.append(words)
+            inputs, said = Inputs({**inputs.courses, name: given}), [*said, words]
         return replace(self, inputs=inputs, notes=(*self.notes, *said))
 
     def until(self, time: float | str) -> Record:
