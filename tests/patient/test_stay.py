@@ -202,6 +202,11 @@ def test_a_new_weight_scales_what_is_given_per_kilogram_from_now_on():
     assert joined.notes == ("weight is 90 kg from 2.00 h on (80 kg before).",)
 
 
+def test_a_weight_charted_again_flows_through_pieces_as_through_the_whole():
+    whole = glucose([0, 90], [8.0, 7.0], covariates={"weight": (80, "kg", [(30, 81), (60, 83)])})
+    assert join(whole.until(40), whole.between(40, 90)).record == whole
+
+
 @pytest.mark.parametrize(
     ("name", "mine", "theirs"),
     [("weight", (80, "kg"), (120, "kg")), ("sex", "male", "female"), ("age", (60, "year"), (30, "year"))],

@@ -328,8 +328,9 @@ class Record:
             name: one.select((one.known > after) & (one.known <= until)) for name, one in self.observations.items()
         }
         series = {name: one for name, one in series.items() if one.times.size}
-        ledger = self.ledger.until(until, after)
-        return replace(self, observations=series, inputs=inputs, start=start, end=min(self.end, until), ledger=ledger)
+        fixed = {name: one.between(after, until) for name, one in self.covariates.items()}
+        cut = replace(self, observations=series, inputs=inputs, covariates=fixed, start=start, end=min(self.end, until))
+        return replace(cut, ledger=self.ledger.until(until, after))
 
     def with_observations(self, observations: Mapping[str, Any], *, own: Iterable[str] = ()) -> Record:
         """Replace or add measured variables.
@@ -350,9 +351,8 @@ class Record:
         added = {name: check_series(name, given, tuple(own), reasons) for name, given in observations.items()}
         series = {name: one for name, one in {**self.observations, **added}.items() if one.times.size}
         check_pulse(series, tuple(own))
-        first = min((float(one.times[0]) for one in series.values()), default=self.start)
-        last = max((float(one.known.max()) for one in series.values()), default=self.end)
-        begin, end = min(self.start, first), max(self.end, last)
+        begin = min([self.start, *(float(one.times[0]) for one in series.values())])
+        end = max([self.end, *(float(one.known.max()) for one in series.values())])
         return replace(self, observations=series, start=begin, end=end, ledger=self.ledger + Ledger.of_reasons(reasons))
 
     @property

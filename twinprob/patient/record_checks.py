@@ -30,7 +30,8 @@ def content_hash(
     for name, course in sorted(inputs.courses.items()):
         _feed(digest, f"input {name}", course.unit, *course.content())
     for name, covariate in sorted(covariates.items()):
-        _feed(digest, f"covariate {name}", f"{covariate.value!r} {covariate.unit}")
+        later = (np.array(covariate.changes),) if covariate.changes else ()
+        _feed(digest, f"covariate {name}", f"{covariate.value!r} {covariate.unit}", *later)
     return digest.hexdigest()
 
 
