@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.cases import OWN, Drift, Washout
 from twinprob.dynamics.segments import bucket, build, doubled, drives, knots, padded, scale
 from twinprob.models.metabolic import ICING
+from twinprob.models.respiratory import ChartedMechanics
 from twinprob.patient.inputs import Inputs
 from twinprob.patient.record import Series
 from twinprob.patient.units import minutes
@@ -153,3 +154,19 @@ def test_knots_are_counted_from_the_origin_and_not_from_the_start():
     segments, _ = build(model, nothing, start, start + process.interval, np.zeros(0), origin=0.0)
     middle = segments.start + 0.5 * segments.length
     np.testing.assert_array_equal(segments.knot[:, 0], np.floor(middle / process.interval))
+
+
+@pytest.mark.parametrize(
+    ("rows", "span", "remedy"),
+    [
+        (([60], [np.inf], [8.0]), "0 to 60", "'first'"),
+        (([0, 180], [120, np.inf], [8.0, 12.0]), "120 to 180", "'last'"),
+    ],
+)
+def test_an_unknown_setting_is_refused_with_the_assumption_that_would_help(rows, span, remedy):
+    starts, ends, values = rows
+    given = Inputs.infusions("peep", starts, ends, values, "cmH2O")
+    others = Inputs.infusions("tidal_volume", -np.inf, np.inf, 0.45, "L")
+    others |= Inputs.infusions("respiratory_rate", -np.inf, np.inf, 16.0, "1/min")
+    with pytest.raises(ValueError, match=rf"`peep` is unknown from {span} min.*assuming\(peep={remedy}\)"):
+        build(ChartedMechanics(), drives(ChartedMechanics(), given | others, {}), 0.0, 240.0, np.array([240.0]))

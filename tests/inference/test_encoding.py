@@ -215,6 +215,12 @@ def test_what_an_earlier_version_did_not_write_of_a_record_has_its_default():
     assert decode_record(described) == record
 
 
+def test_a_record_keeps_how_a_property_changed():
+    weight = {"weight": (80.0, "kg", [(30.0, 81.5), (60.0, 82.0)])}
+    record = tp.Record.build({"glucose": ([0.0, 60.0], [5.0, 6.0], "mmol/L")}, covariates=weight)
+    assert decode_record(encode_record(record)).covariates == record.covariates
+
+
 def test_a_record_with_another_hash_is_refused():
     record = tp.Record.build({"glucose": ([0.0, 60.0], [5.0, 6.0], "mmol/L")})
     described = encode_record(record)

@@ -365,7 +365,30 @@ def test_what_is_assumed_of_a_setting_holds_before_its_first_row_and_is_said(val
     assert "Assumed: inspired_oxygen before 180 min was" in record.notes[0]
 
 
+def test_a_setting_assumed_to_hold_on_has_its_last_value_after_it_ended_and_is_said():
+    given = Inputs.infusions("peep", [60, 180], [120, np.inf], [8.0, 12.0], "cmH2O")
+    record = glucose([0, 240], [8.0, 7.0], inputs=given).assuming(peep="last")
+    assert np.isnan(record.inputs["peep"].at(0))
+    assert record.inputs["peep"].at([60, 150, 180]).tolist() == [8.0, 8.0, 12.0]
+    assert "Assumed: peep kept its last charted value" in record.notes[0]
+
+
 def test_what_is_given_to_a_patient_cannot_be_assumed():
     record = glucose([0, 240], [8.0, 7.0], inputs=Inputs.infusions("insulin", 10, 20, 1.0, "U/h"))
     with pytest.raises(ValueError, match="`insulin` is no setting"):
         record.assuming(insulin="first")
+
+
+# ---- properties that change ------------------------------------------------------------------------------------------
+
+
+def test_changes_of_a_property_are_part_of_what_a_record_is():
+    plain, changed = (glucose([0, 90], [8.0, 7.0], covariates={"weight": (80, "kg", more)}) for more in ((), [(60, 82)]))
+    assert plain != changed
+    assert changed.until(30) == plain.until(30)
+
+
+@pytest.mark.parametrize("changes", [[(60, 82), (30, 81)], [(np.nan, 82)], [(60, 900)]])
+def test_impossible_changes_of_a_property_are_refused(changes):
+    with pytest.raises(ValueError, match="weight"):
+        glucose([0, 90], [8.0, 7.0], covariates={"weight": (80, "kg", changes)})

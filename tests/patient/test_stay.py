@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from twinprob.patient.inputs import Inputs
 from twinprob.patient.record import Record
@@ -146,6 +148,39 @@ def test_a_rate_that_changed_twice_in_one_piece_is_the_last():
     assert [joined.inputs["insulin"].at(t) for t in (250, 270)] == [3.0, 5.0]
 
 
+@pytest.mark.parametrize("setting", [False, True])
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 100), st.sampled_from([1.0, 2.0]), st.integers(0, 8)),
+        min_size=1, max_size=8, unique_by=lambda row: row[0],
+    ),
+    cuts=st.lists(st.integers(1, 120), min_size=2, max_size=4, unique=True),
+)  # fmt: skip
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+def test_what_is_charted_again_unchanged_runs_on_through_pieces(setting, rows, cuts):
+    starts, values, late = (np.array(column, float) * scale for column, scale in zip(zip(*sorted(rows)), (5, 1, 5)))
+    name, unit = ("peep", "cmH2O") if setting else ("insulin", "U/h")
+    given_ = Inputs.infusions(name, starts, np.full(starts.size, np.inf), values, unit, known=starts + late)
+    whole = glucose([0, 605], [8.0, 9.0], given_)
+    cuts = [5.0 * cut + 1.0 for cut in sorted(cuts)]
+    joined = whole.until(cuts[0])
+    for begin, end in itertools.pairwise(cuts):
+        joined = join(joined, whole.between(begin, end)).record
+    # By hand: of the rows known by the last cut, the one that began last before a time is in force at it.
+    seen, times = starts + late <= cuts[-1], TIMES[TIMES < cuts[-1]]
+    begun = [np.flatnonzero(seen & (starts <= time)) for time in times]
+    before = np.nan if setting else 0.0
+    found = joined.inputs[name].at(times) if name in joined.inputs else np.full(times.size, before)
+    np.testing.assert_array_equal(found, [values[rows[-1]] if rows.size else before for rows in begun])
+
+
+def test_news_of_the_past_leave_the_present_where_it_is():
+    dose = Inputs.bolus("insulin", 100, 5.0, known=150)
+    joined = join(glucose([10, 240], [8.0, 9.0]), Record({}, dose, {}, 0.0, 150.0)).record
+    whole = glucose([10, 240], [8.0, 9.0], dose)
+    assert (joined.end, joined) == (240.0, whole)
+
+
 def test_an_order_that_runs_on_under_another_number_is_one_order():
     ended = Inputs.infusions("insulin", 0, 50, 1.0, "U/h")
     known = glucose([10, 240], [8.0, 9.0], ended | Inputs.infusions("insulin", 60, np.inf, 3.0, "U/h"))
@@ -165,6 +200,11 @@ def test_a_new_weight_scales_what_is_given_per_kilogram_from_now_on():
     assert (course.unit, joined.record.weight) == ("ug/min", 90.0)
     assert [course.at(t) for t in (100, 130)] == pytest.approx([8.0, 9.0])
     assert joined.notes == ("weight is 90 kg from 2.00 h on (80 kg before).",)
+
+
+def test_a_weight_charted_again_flows_through_pieces_as_through_the_whole():
+    whole = glucose([0, 90], [8.0, 7.0], covariates={"weight": (80, "kg", [(30, 81), (60, 83)])})
+    assert join(whole.until(40), whole.between(40, 90)).record == whole
 
 
 @pytest.mark.parametrize(

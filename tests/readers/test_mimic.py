@@ -222,9 +222,9 @@ def test_an_amount_in_another_unit_is_left_out_and_counted(tmp_path):
     assert record.skipped["insulin: unusable unit"] == 1
 
 
-def test_weight_is_the_admission_weight(tmp_path):
-    record = read(tmp_path, chartevents=chart((224639, "09:00", 90, 0), (226512, "10:00", 80, 0)))
-    assert record.weight == 80.0
+def test_weight_is_the_median_of_the_first_day(tmp_path):
+    rows = ((224639, "09:00", 90, 0), (226512, "10:00", 80, 0), (224639, "15:00", 81, 0))
+    assert read(tmp_path, chartevents=chart(*rows)).weight == 81.0
 
 
 @pytest.mark.parametrize(

@@ -215,8 +215,20 @@ def test_a_one_is_pure_oxygen_among_fractions_and_a_flow_among_percentages(tmp_p
 def test_one_wrong_weight_among_others_is_set_aside(tmp_path):
     chart = [("00:10", 226512, 182.0), ("06:00", 224639, 82.5), ("23:00", 224639, 83.0)]
     record = circulation(tmp_path, chart=chart)
-    assert record.weight == 82.5
+    assert record.weight == 82.75
     assert record.skipped["weight: in another unit than charted, as the other readings say"] == 1
+
+
+def test_a_weight_charted_again_is_a_change_that_is_not_known_before(tmp_path):
+    days = [("2150-06-02 08:00:00", 84.0), ("2150-06-02 20:00:00", 84.0), ("2150-06-03 00:00:00", 86.0)]
+    chart = [("00:10", 226512, 82.0), *[(time, 224639, value) for time, value in days]]
+    record = circulation(tmp_path, chart=chart)
+    assert record.weight == 82.0
+    assert record.covariates["weight"].changes == ((1920.0, 84.0), (2880.0, 86.0))
+    assert record.until(2000).covariates["weight"].changes == ((1920.0, 84.0),)
+    assert record.between(2000, 2880).covariates["weight"].changes == ((2880.0, 86.0),)
+    told = {line.reason: line.count for line in record.ledger.select(variable="weight")}
+    assert told == {"": 1, "charted again: a change in the stay": 2, "says what was known": 1}
 
 
 def test_a_weight_is_judged_by_what_the_pumps_were_set_to(tmp_path):

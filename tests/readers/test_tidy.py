@@ -180,6 +180,33 @@ def test_a_bad_row_is_refused_by_name(rows, message):
         read_tidy(table(*rows))
 
 
+def test_a_weight_charted_again_is_the_median_of_the_first_day_and_changes_later():
+    weights = ["0,weight,80,kg", "600,weight,83,kg", "1200,weight,81,kg", "2880,weight,187,lb", "2890,weight,187,lb"]
+    record = read_tidy(table("0,glucose,6,mmol/L", "3000,glucose,6,mmol/L", *weights))
+    about = record.covariates["weight"]
+    assert (about.value, about.unit, [time for time, _ in about.changes]) == (81.0, "kg", [2880.0])
+    assert [about.at(time) for time in (0, 2879, "48 h")] == pytest.approx([81, 81, 187 * 0.45359237])
+    assert record.ledger.select(variable="weight").count == 5
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (["0,weight,80,kg", "0,weight,82,kg"], "Row 4 .*contradicts row 3: weight has two different values"),
+        (["0,weight,80,kg", "60,weight,176,kg", "90,weight,81,kg"], "Row 4 .*more than 25% from the median"),
+        (["0,weight,80,kg", ",weight,82,kg"], "Row 4 .*contradicts row 3: covariate 'weight' has two different"),
+    ],
+)
+def test_weights_that_cannot_both_be_right_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        read_tidy(table("0,glucose,6,mmol/L", *weights))
+
+
+def test_a_property_repeated_in_another_unit_says_the_same():
+    record = read_tidy(table("0,glucose,6,mmol/L", ",height,180,cm", ",height,1.8,m"))
+    assert record.covariates["height"].value == 180.0
+
+
 def test_a_dose_per_kilogram_without_weight_is_refused():
     inputs = table("0,60,parenteral_glucose,2,mg/kg/min", header="start,end,variable,rate,unit")
     with pytest.raises(ValueError, match="'parenteral_glucose' in mg/kg/min needs the patient's weight"):

@@ -36,7 +36,9 @@ def charted(record: tp.Record) -> tp.Record | None:
     first, last = float(series.times[known][0]), float(series.times[known][-1])
     kept = {name: one.select((one.times >= first) & (one.times <= last)) for name, one in kept.items()}
     kept["plateau_pressure"] = series.select(known)
-    return dataclasses.replace(record, observations=kept, inputs=record.inputs.until(last), start=first - 1, end=last)
+    cut = dataclasses.replace(record, observations=kept, inputs=record.inputs.until(last), start=first - 1, end=last)
+    # Nothing is measured while a ventilator is on standby; what it was set to is taken to hold.
+    return cut.assuming(**dict.fromkeys(NEEDED, "last"))
 
 
 def columns(record: tp.Record) -> np.ndarray:

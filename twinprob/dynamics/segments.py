@@ -231,12 +231,15 @@ def _require_known(drives: Mapping[str, Drive], begins: np.ndarray, ends: np.nda
         unknown = np.flatnonzero(np.isnan(level[:, place]))
         if unknown.size:
             first, last = begins[unknown[0]], ends[unknown[-1]]
-            never = np.isnan(drives[name][1]).all()
+            times, values, _ = drives[name]
+            never = np.isnan(values).all()
+            before = not never and first <= times[np.flatnonzero(~np.isnan(values))[0]]
+            remedy = "(value, unit)" if never else repr("first" if before else "last")
             raise ValueError(
                 f"Setting `{name}` is unknown from {first:g} to {last:g} min"
                 f"{', it was never charted' if never else ''}: an uncharted setting is not zero. Give it "
                 f"(`Inputs.settings`), begin later (`record.since`), or say what to assume, e.g. "
-                f"`record.assuming({name}={'(value, unit)' if never else repr('first')})`."
+                f"`record.assuming({name}={remedy})`."
             )
 
 

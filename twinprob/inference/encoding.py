@@ -290,7 +290,7 @@ def encode_record(record: Record) -> dict[str, Any]:
             }
             for name, c in record.inputs.courses.items()
         },
-        "covariates": {name: [c.value, c.unit] for name, c in record.covariates.items()},
+        "covariates": {name: [c.value, c.unit, *_changes(c)] for name, c in record.covariates.items()},
         "span": _exact([record.start, record.end]),
         "ledger": [[x.source, x.variable, x.fate, x.reason, x.rows.tolist(), _exact(x.times)] for x in record.ledger],
         "person": record.person,
@@ -331,7 +331,10 @@ def decode_record(described: Mapping[str, Any]) -> Record:
         )
         for name, c in described["inputs"].items()
     }
-    covariates = {name: Covariate(value, unit) for name, (value, unit) in described.get("covariates", {}).items()}
+    covariates = {
+        name: Covariate(value, unit, tuple(zip(*map(_numbers, changes[0]), strict=True)) if changes else ())
+        for name, (value, unit, *changes) in described.get("covariates", {}).items()
+    }
     for name in (*observations, *courses, *covariates):
         require_name(name)
     start, end = map(float, _numbers(described["span"]))
@@ -345,6 +348,11 @@ def decode_record(described: Mapping[str, Any]) -> Record:
     record = Record(observations, Inputs(courses), covariates, start, end, *about)
     require_hash(record, described.get("hash"))
     return record
+
+
+def _changes(covariate: Covariate) -> list[Any]:
+    """Return times and values of a property's changes, where it has some."""
+    return [[_exact(column) for column in zip(*covariate.changes, strict=True)]] if covariate.changes else []
 
 
 def require_hash(record: Record, stated: str | None) -> None:

@@ -204,7 +204,7 @@ def _sewn(before: Course, after: Course, border: float) -> tuple[Course, dict[st
     """
     ends, left, names = before.ends.copy(), np.ones(len(after.starts), bool), {}
     free = np.char.startswith(before.orders, "#"), np.char.startswith(after.orders, "#")
-    for i in np.flatnonzero(before.ends == border):
+    for i in np.flatnonzero(before.lasting() == border):
         same = left & (after.starts == border) & (after.rates == before.rates[i]) & (after.bolus == before.bolus[i])
         same &= before.setting | (after.orders == before.orders[i]) | (free[0][i] & free[1])
         named = same & (after.orders == before.orders[i])

@@ -240,22 +240,23 @@ class Record:
         return replace(self, observations=series, start=time, end=max(self.end, time), ledger=ledger)
 
     def assuming(self, **values: Any) -> Record:
-        """Assume what settings were before they were first charted; the record and its twins say so.
+        """Assume what settings were while they were not charted; the record and its twins say so.
 
         Parameters
         ----------
-        **values : "first" or (float, str)
-            For each setting: its first charted value carried back, or a value with its unit.
+        **values : "first", "last" or (float, str)
+            For each setting: its first value carried back, its last one carried on where it ended without another (a
+            ventilator on standby), or what it was before the first.
 
         Returns
         -------
         record : Record
-            The settings hold from always on; `notes` names them.
+            `notes` names them.
 
         Raises
         ------
         ValueError
-            If an input is no setting, or "first" is asked of one that was never charted.
+            If an input is no setting, or "first" or "last" is asked of one that was never charted.
 
         Examples
         --------
@@ -265,8 +266,7 @@ class Record:
         said: list[str] = []
         for name, value in values.items():
             given, words = checks.assumed(name, value, inputs)
-            inputs = Inputs({**inputs.courses, name: given})
-            said.append(words)
+            inputs, said = Inputs({**inputs.courses, name: given}), [*said, words]
         return replace(self, inputs=inputs, notes=(*self.notes, *said))
 
     def until(self, time: float | str) -> Record:
@@ -328,8 +328,9 @@ class Record:
             name: one.select((one.known > after) & (one.known <= until)) for name, one in self.observations.items()
         }
         series = {name: one for name, one in series.items() if one.times.size}
-        ledger = self.ledger.until(until, after)
-        return replace(self, observations=series, inputs=inputs, start=start, end=min(self.end, until), ledger=ledger)
+        fixed = {name: one.between(after, until) for name, one in self.covariates.items()}
+        cut = replace(self, observations=series, inputs=inputs, covariates=fixed, start=start, end=min(self.end, until))
+        return replace(cut, ledger=self.ledger.until(until, after))
 
     def with_observations(self, observations: Mapping[str, Any], *, own: Iterable[str] = ()) -> Record:
         """Replace or add measured variables.
@@ -350,9 +351,8 @@ class Record:
         added = {name: check_series(name, given, tuple(own), reasons) for name, given in observations.items()}
         series = {name: one for name, one in {**self.observations, **added}.items() if one.times.size}
         check_pulse(series, tuple(own))
-        first = min((float(one.times[0]) for one in series.values()), default=self.start)
-        last = max((float(one.known.max()) for one in series.values()), default=self.end)
-        begin, end = min(self.start, first), max(self.end, last)
+        begin = min([self.start, *(float(one.times[0]) for one in series.values())])
+        end = max([self.end, *(float(one.known.max()) for one in series.values())])
         return replace(self, observations=series, start=begin, end=end, ledger=self.ledger + Ledger.of_reasons(reasons))
 
     @property

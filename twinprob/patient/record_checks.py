@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ def content_hash(
     for name, course in sorted(inputs.courses.items()):
         _feed(digest, f"input {name}", course.unit, *course.content())
     for name, covariate in sorted(covariates.items()):
-        _feed(digest, f"covariate {name}", f"{covariate.value!r} {covariate.unit}")
+        later = (np.array(covariate.changes),) if covariate.changes else ()
+        _feed(digest, f"covariate {name}", f"{covariate.value!r} {covariate.unit}", *later)
     return digest.hexdigest()
 
 
@@ -72,15 +74,18 @@ def from_start(inputs: Inputs, begin: float, reasons: dict[str, list[float]], *,
 
 
 def assumed(name: str, value: Any, inputs: Inputs) -> tuple[Course, str]:
-    """Return a setting with a value from always on, and what is assumed in words."""
+    """Return a setting with a value where it is unknown, and what is assumed in words."""
     course = inputs.courses.get(name)
-    if course is None and value == "first":
-        raise ValueError(f"Setting `{name}` was never charted, so there is no first value: give one with its unit.")
+    if course is None and value in ("first", "last"):
+        raise ValueError(f"Setting `{name}` was never charted, so there is no {value} value: give one with its unit.")
     if (course is not None and not course.setting) or (course is None and not units.VOCABULARY[name].setting):
         raise ValueError(f"Input `{name}` is no setting: what is given to a patient is zero where nothing was charted.")
     if course is None:
         unit = units.check(value[1], like=units.VOCABULARY[name].unit, variable=name)
         course = Course.empty(unit, setting=True)
+    if value == "last":
+        held = replace(course, ends=np.full(course.ends.shape, math.inf))
+        return held, f"Assumed: {name} kept its last charted value wherever it was unknown after one."
     if value == "first":
         first, how = float(course.rates[0]), "its first charted value"
     else:

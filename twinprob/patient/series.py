@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -69,13 +69,26 @@ class Covariate:
     Attributes
     ----------
     value : float or str
-        A number in `unit`, or a category.
+        A number in `unit`, or a category. It holds throughout, whatever was charted later: an `update` that is given
+        the property anew changes it, and nothing else does.
     unit : str or None
         None for a category.
+    changes : tuple of (float, float)
+        Time (min) and value, in `unit`, of each time that another value was charted later.
     """
 
     value: float | str
     unit: str | None = None
+    changes: tuple[tuple[float, float], ...] = ()
+
+    def at(self, time: float | str) -> float | str:
+        """Return what was last charted at a time; `value` before anything else was."""
+        moment = units.minutes(time)
+        return next((value for then, value in reversed(self.changes) if then <= moment), self.value)
+
+    def between(self, after: float, until: float) -> Covariate:
+        """Keep the changes charted after one time (min) and until another."""
+        return replace(self, changes=tuple(one for one in self.changes if after < one[0] <= until))
 
 
 def check_all(
@@ -212,7 +225,7 @@ def check_covariate(name: str, given: Any, own: tuple[str, ...]) -> Covariate:
     name : str
         The property.
     given : Covariate, tuple or category
-        ``(value, unit)`` or a category such as ``"male"``.
+        ``(value, unit)``, and where wanted ``changes`` after them, or a category such as ``"male"``.
     own : tuple of str
         Names outside the vocabulary.
 
@@ -224,12 +237,12 @@ def check_covariate(name: str, given: Any, own: tuple[str, ...]) -> Covariate:
     Raises
     ------
     ValueError
-        If the name, the unit, the category or the size of the value is impossible.
+        If the name, the unit, the category or the size of a value is impossible, or changes go backwards.
     """
     units.known(name, own=own, kind="covariate")
     if isinstance(given, Covariate):
-        given = (given.value, given.unit)
-    value, unit = given if isinstance(given, tuple | list) else (given, None)
+        given = (given.value, given.unit, given.changes)
+    value, unit, *rest = given if isinstance(given, tuple | list) else (given, None)
     entry = units.VOCABULARY.get(name)
     if entry and name not in own and entry.levels:
         if value not in entry.levels:
@@ -242,9 +255,14 @@ def check_covariate(name: str, given: Any, own: tuple[str, ...]) -> Covariate:
     unit = units.check(unit, like=entry.unit if entry and name not in own else (unit or "kg"), variable=name)
     if not math.isfinite(value):
         raise ValueError(f"Covariate {name!r} must be finite; leave it out if it is not known.")
+    given_later = rest[0] if rest else ()
+    moments = _read_times(name, "changes", [time for time, _ in given_later])
+    changes = tuple(zip(moments.tolist(), (float(other) for _, other in given_later), strict=True))
+    if list(changes) != sorted(changes):
+        raise ValueError(f"Covariate {name!r} must have changes in order of their time.")
     if name not in own:
-        units.require_plausible(name, np.array([float(value)]), unit)
-    return Covariate(float(value), unit)
+        units.require_plausible(name, np.array([float(value), *(other for _, other in changes)]), unit)
+    return Covariate(float(value), unit, changes)
 
 
 def check_plateau(series: Mapping[str, Series], inputs: Inputs) -> None:

@@ -123,6 +123,7 @@ def _properties(
     for name, given in new_data.covariates.items():
         old = covariates.get(name)
         if old is not None and _same(name, old, given):
+            covariates[name] = _recharted(name, old, given)
             continue
         covariates[name] = given
         brought["covariates"] += 1
@@ -151,6 +152,12 @@ def _check_change(name: str, old: Covariate, given: Covariate) -> None:
             f"unit? A number may change by {_LARGEST_CHANGE:.0%} and then holds from the twin's present on; else fit a "
             "new twin."
         )
+
+
+def _recharted(name: str, old: Covariate, given: Covariate) -> Covariate:
+    """Return a property with the changes of both; each counts once."""
+    theirs = ((time, _in_unit(name, replace(given, value=value), old.unit)) for time, value in given.changes)
+    return replace(old, changes=tuple(sorted({**dict(old.changes), **dict(theirs)}.items())))
 
 
 def _same(name: str, mine: Covariate, given: Covariate) -> bool:

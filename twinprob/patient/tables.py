@@ -71,7 +71,7 @@ def page(record: Any) -> str:
         (name, one.times.size, float(np.median(one.values)), one.unit, float(one.times[0]), float(one.times[-1]))
         for name, one in record.observations.items()
     ]
-    fixed = [(name, covariate.value, covariate.unit or "") for name, covariate in record.covariates.items()]
+    fixed = [(name, one.value, one.unit or "", len(one.changes) or "") for name, one in record.covariates.items()]
     account = [(line.source, line.variable, line.fate, line.reason, line.count) for line in record.ledger]
     return display.section(
         f"Record, {record.start:g} to {record.end:g} min",
@@ -81,6 +81,6 @@ def page(record: Any) -> str:
         )
         if record.inputs.names
         else "",
-        display.table("", ("covariate", "value", "unit"), fixed) if fixed else "",
+        display.table("", ("covariate", "value", "unit", "changed later"), fixed) if fixed else "",
         display.table("", ("source", "variable", "fate", "reason", "rows"), account) if account else "",
     )

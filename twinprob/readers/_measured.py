@@ -12,6 +12,7 @@ import numpy as np
 from ..patient import suspicion, units
 from ._cells import Cell, read_cell, shown
 from ._rows import Declared, Entry, Row
+from ._weighed import APART, SAME, weighed
 
 _SIDES = {-1: "below a limit", 1: "above a limit"}
 
@@ -173,17 +174,21 @@ def properties(rows: Sequence[Row]) -> tuple[dict[str, Any], list[Entry]]:
     Raises
     ------
     ValueError
-        If a property is no number, or has two different values.
+        If a property is no number, or has two different values; a weight that is charted with times may change.
     """
     fixed: dict[str, Any] = {}
     first: dict[str, Row] = {}
-    entries = []
-    for row in rows:
+    entries: list[Entry] = []
+    scales = [row for row in rows if row.variable == "weight" and "value" in row and math.isfinite(row.time)]
+    scales = scales if len(scales) == sum(row.variable == "weight" and "value" in row for row in rows) else []
+    if scales:
+        fixed["weight"], entries = _weight(scales)
+    for row in (row for row in rows if row not in scales):
         if "value" not in row:
             entries.append(Entry(row, "set aside", "no value"))
             continue
         name, found = row.variable, _property(row)
-        if name in fixed and fixed[name] != found:
+        if name in fixed and not _alike(name, fixed[name], found):
             raise row.fault(
                 "value", f"contradicts row {first[name].number}: covariate {name!r} has two different values, keep one."
             )
@@ -191,6 +196,51 @@ def properties(rows: Sequence[Row]) -> tuple[dict[str, Any], list[Entry]]:
         fixed.setdefault(name, found)
         first.setdefault(name, row)
     return fixed, entries
+
+
+def _alike(name: str, one: Any, other: Any) -> bool:
+    """Say whether two rows of a property say the same, in whatever unit."""
+    if isinstance(one, str) or isinstance(other, str) or name not in units.VOCABULARY:
+        return bool(one == other)
+    return math.isclose(_converted(name, other, one[1]), one[0], rel_tol=1e-6)
+
+
+def _converted(name: str, given: tuple[float, str], unit: str) -> float:
+    return float(units.convert(given[0], given[1], unit, variable=name))
+
+
+def _weight(rows: Sequence[Row]) -> tuple[tuple[Any, ...], list[Entry]]:
+    """Return what a weight was near the start and how it changed, of rows that say when it was charted.
+
+    Raises
+    ------
+    ValueError
+        If a reading is far from the others, or contradicts one of the same time.
+    """
+    found = [_property(row) for row in rows]
+    unit = found[0][1]
+    times = np.array([row.time for row in rows])
+    values = np.array([_converted("weight", one, unit) for one in found])
+    middle = float(np.median(values))
+    for place, row in enumerate(rows):
+        twin = int(np.flatnonzero(times == times[place])[0])
+        if not math.isclose(values[place], values[twin], rel_tol=SAME):
+            raise row.fault("value", f"contradicts row {rows[twin].number}: weight has two different values, keep one.")
+        if abs(values[place] / middle - 1.0) > APART:
+            raise row.fault("value", f"is more than {APART:.0%} from the median of what was charted, {middle:.3g} "
+                                     f"{unit}: weight has a slip, or another unit; keep the rows that are right.")  # fmt: skip
+    told = weighed(times, values)
+    several = np.unique(values[told.near]).size > 1
+    words = np.where(
+        told.near,
+        "in the median of the first day's" if several else "",
+        np.where(told.again, "says what was known", "charted again: a change in the stay"),
+    )
+    entries = [
+        Entry(row, "merged" if again else "used", str(why))
+        for row, again, why in zip(rows, told.again, words, strict=True)
+    ]
+    return (told.value, unit, told.changes), entries
 
 
 def _property(row: Row) -> Any:

@@ -71,7 +71,7 @@ COPIES = (220621, 226537, 811, 1529, 220224, 779, 220235, 778, 223830, 780)
 GLUCOSE_LAB = (50931, 50809, 52569, 52027)
 GASES = {"arterial_oxygen": 50821, "arterial_carbon_dioxide": 50818, "arterial_pH": 50820}
 SPECIMEN = (50800, 52033)
-# Item to the factor that makes it kg or cm; the earlier in the list, the more it is trusted.
+# Item to the factor that makes it kg or cm; the earlier in the list, the more a height is trusted.
 WEIGHT = {226512: 1.0, 762: 1.0, 226531: 0.45359237, 3580: 1.0, 763: 1.0, 224639: 1.0, 3693: 1.0, 3581: 0.45359237}
 HEIGHT = {226730: 1.0, 226707: 2.54, 920: 2.54, 1394: 2.54}
 

@@ -12,6 +12,7 @@ from ..patient.series import Covariate
 from ._fates import Fates
 from ._mimic_items import HEIGHT, WEIGHT
 from ._mimic_measured import View
+from ._weighed import APART, weighed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from ._mimic_tables import Tables
 
 POUND, INCH = 0.45359237, 2.54
-# A reading this far from the others' median is a mistake; one within `CLOSE` of a factor of unit says which. Settings.
-APART, CLOSE = 0.25, 0.06
+CLOSE = 0.06  # a reading `APART` from the others, but so near to them by a factor of unit, is in that unit; setting
 
 
 def token(source: str, person: Any) -> str:
@@ -51,10 +51,10 @@ def covariates(tables: Tables, stay: pd.Series, chart: View, ordered: np.ndarray
     pumps = ordered[np.isfinite(ordered) & (ordered > 25)]
     pump = float(np.median(pumps)) if pumps.size else np.nan
     for name, unit, items, factor in (("weight", "kg", WEIGHT, POUND), ("height", "cm", HEIGHT, INCH)):
-        value, fates = _fixed(chart, name, unit, items, factor, pump if name == "weight" else np.nan)
+        given, fates = _fixed(chart, name, unit, items, factor, pump if name == "weight" else np.nan)
         lines += fates.lines()
-        if value is not None:
-            found[name] = (value, unit)
+        if given:
+            found[name] = given
     if "weight" not in found and np.isfinite(pump):
         found["weight"] = (pump, "kg")
     if np.isfinite(stay["age"]):
@@ -67,8 +67,8 @@ def covariates(tables: Tables, stay: pd.Series, chart: View, ordered: np.ndarray
 
 def _fixed(
     chart: View, name: str, unit: str, items: dict[int, float], factor: float, other: float
-) -> tuple[float | None, Fates]:
-    """Return the most trusted, earliest reading that agrees with the others, and what became of all."""
+) -> tuple[tuple[Any, ...], Fates]:
+    """Return a weight near the start with its changes, or the most trusted height, and what became of all readings."""
     some = chart.select(np.isin(chart.item, list(items)))
     values = some.number * np.array([items[item] for item in some.item.tolist()], float)
     fates = Fates(some.source, name, some.row, some.time)
@@ -84,10 +84,15 @@ def _fixed(
     _judge(values, other, factor, fates)
     places = np.flatnonzero(fates.left)
     if not places.size:
-        return None, fates
+        return (), fates
+    if name == "weight":
+        told = weighed(some.time[places], values[places])
+        fates.merge(places[told.again], "says what was known")
+        fates.remark(places[~told.near & ~told.again], "charted again: a change in the stay")
+        return (told.value, unit, told.changes), fates
     trust = np.array([list(items).index(item) for item in some.item[places].tolist()])
     best = places[np.lexsort((some.time[places], trust))[0]]
-    return float(values[best]), fates
+    return (float(values[best]), unit), fates
 
 
 def _judge(values: np.ndarray, other: float, factor: float, fates: Fates) -> None:
@@ -125,7 +130,7 @@ def without_doubted(fixed: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, .
     """Leave out a weight or height that fits better in another unit, and say so: one number refuses no stay."""
     kept, said = dict(fixed), []
     for name in ("height", "weight"):
-        body: dict[str, Any] = {n: Covariate(*kept[n]) for n in ("weight", "height", "age") if n in kept}
+        body: dict[str, Any] = {n: Covariate(*kept[n][:2]) for n in ("weight", "height", "age") if n in kept}
         try:
             suspicion.require_usual_body(body)
         except ValueError as doubt:

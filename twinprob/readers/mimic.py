@@ -134,8 +134,9 @@ def read(
     row is set aside. CareVue charts an insulin rate, and at the end of the hour the units already infused: the
     amounts repeat the rates. Volumes are charted when they have run in. A blood gas is arterial if its specimen says
     so, if it is charted as arterial, or if its oxygen is 60 mmHg or more. A setting holds until its next row, or
-    until the ventilator is on standby. The weight is the admission weight, or the next best reading, that agrees with
-    the median of all. Food by mouth is not known; `recognized` says how much of what was charted is.
+    until the ventilator is on standby. The weight is the median of the readings of the first day that agree with the
+    median of all; what was weighed later stands in its `changes`. Food by mouth is not known; `recognized` says how
+    much of what was charted is.
     """
     tables = folder if isinstance(folder, Tables) else load(folder)
     found = tables.stays[tables.stays["stay"] == stay]
