@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import equinox as eqx
 import numpy as np
 
+from ..modeling.correlated import NEVER
 from ..modeling.observation import Observation
 from ..patient.series import Series
 from ..patient.units import convert
@@ -20,6 +21,7 @@ class Data(eqx.Module):
     present : (time,) bool, False for padding
     index : (time,) int, segment border of each measurement
     widths : (time,) factors on the noise of values that repeat others, or None
+    gaps : (time,) min since the value before, where the error lasts, or None
     """
 
     values: np.ndarray
@@ -27,6 +29,7 @@ class Data(eqx.Module):
     present: np.ndarray
     index: np.ndarray
     widths: np.ndarray | None = None
+    gaps: np.ndarray | None = None
 
 
 def data_of(series: Series, name: str, unit: str, observation: Observation, index: np.ndarray, length: int) -> Data:
@@ -35,12 +38,14 @@ def data_of(series: Series, name: str, unit: str, observation: Observation, inde
     values, limits = observation.censored(values, series.limits)
     pad = length - len(values)
     widths = None if observation.repeats is None else observation.repeats.widths(series.times)
+    gaps = None if observation.drift is None else np.diff(series.times, prepend=series.times[:1] - NEVER)
     return Data(
         values=to_length(values, length),
         limits=np.pad(limits, (0, pad)),
         present=np.pad(np.ones(len(values), bool), (0, pad)),
         index=to_length(index, length),
         widths=None if widths is None else to_length(widths, length),
+        gaps=None if gaps is None else np.pad(gaps, (0, pad)),
     )
 
 

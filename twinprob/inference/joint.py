@@ -60,7 +60,7 @@ class Joint(eqx.Module):
             else:
                 priors[name] = self.model.prior(name)
         for output, observation in self.observations.items():
-            for field, prior in observation.noise.unknowns().items():
+            for field, prior in observation.unknowns().items():
                 priors[f"{output}_{field}"] = prior
         return priors
 
@@ -202,9 +202,9 @@ class Joint(eqx.Module):
         distributions = {}
         for name, data in self.data.items():
             observation = self.observations[name]
-            observation = observation.sized({f: values[f"{name}_{f}"] for f in observation.noise.unknowns()})
+            observation = observation.sized({f: values[f"{name}_{f}"] for f in observation.unknowns()})
             observation = observation.blurred(data.widths, means.get(slope_of(name)))
-            distributions[name] = Measured(observation, means[name], data.limits, data.present)
+            distributions[name] = Measured(observation, means[name], data.limits, data.present, data.gaps)
         return distributions
 
     # ---- the density ------------------------------------------------------------------------------------------
