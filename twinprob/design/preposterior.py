@@ -78,7 +78,7 @@ def log_scaled(means: np.ndarray, variance: np.ndarray) -> bool:
 @compiled
 def _variance(observation, sizes, means):
     def one(own, mean):
-        noise = observation.sized(own).noise
+        noise = observation.sized(own).alone().noise
         if type(noise) is Gaussian:
             return noise.scale(mean) ** 2
         spread = jnp.sqrt(noise.distribution(mean).variance)
@@ -98,7 +98,7 @@ def _variance(observation, sizes, means):
 @compiled
 def _sample(observation, sizes, means, keys):
     def one(own, mean, key):
-        drawn = observation.sized(own).noise.distribution(mean).sample(key)
+        drawn = observation.sized(own).alone().noise.distribution(mean).sample(key)
         return jnp.clip(drawn, observation.lower, observation.upper)
 
     return jax.vmap(one)(sizes, jnp.asarray(means), keys)
@@ -109,7 +109,7 @@ def _log_density(observation, sizes, means, measured):
     limits = jnp.where(measured <= observation.lower, -1, jnp.where(measured >= observation.upper, 1, 0))
 
     def one(own, mean):
-        mine = observation.sized(own)
+        mine = observation.sized(own).alone()
         return jax.vmap(lambda y, limit: jnp.sum(mine.log_density(y, mean, limit)))(measured, limits)
 
     return jax.vmap(one)(sizes, jnp.asarray(means)).T

@@ -345,6 +345,32 @@ def outputs_at(model, states, index, segments):
     return jax.vmap(lambda y, u: model.output(model.State(*y), model.Input(*u)))(states, inputs)
 
 
+def landed(model, integrator, segments, states, rows, index, after):
+    """Carry states from the start of their segments to times inside them, all side by side.
+
+    Parameters
+    ----------
+    model : AbstractModel
+    integrator : AbstractIntegrator
+    segments : Segments
+    states : (segment + 1, state) at the borders
+    rows : (segment, parameter)
+    index : (time,) int, the segment of each time
+    after : (time,) time since its start, in the model's unit, at most the model's step
+
+    Returns
+    -------
+    states : (time, state)
+    cut : Segments, one for each time, that end there
+    """
+    start, level, slope = (jnp.asarray(x)[index] for x in (segments.start, segments.level, segments.slope))
+    cut = dataclasses.replace(segments, start=start, length=after, level=level, slope=slope)
+    layout = layout_of(segments, model.unknowns())._replace(substeps=1)
+    bare = dataclasses.replace(model, priors={}, motions={})
+    begin = jnp.concatenate([timeline_of(cut), rows[index]], axis=1)
+    return jax.vmap(lambda y, row: flow(bare, integrator, layout, y, row)[0])(states[index], begin), cut
+
+
 def outputs_move(model, state, level, moving, time):
     """Return how fast one patient's outputs move while its inputs are at `level` (input,) and move by `moving`."""
     change = pack(model.vector_field(time, model.State(*state), model.Input(*level)))

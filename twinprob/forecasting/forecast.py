@@ -19,6 +19,7 @@ from ..inference.data import to_length
 from ..inference.joint import Joint
 from ..inference.twin import Twin
 from ..labels import Labelled, dataset, tree
+from ..modeling.correlated import Error
 from ..modeling.model import nearest
 from ..modeling.observation import Observation
 from ..patient.inputs import Inputs
@@ -210,7 +211,8 @@ def forecast(
     declared = model.quantities(model.Output)
     how = _noises(twin)
     ahead = Joint(model.declared_apart(as_data), segments, {}, how, twin.integrator, ahead_knots)
-    outputs, measured, solved = _ahead(ahead, flat, first, index, key)
+    gaps = to_length(np.diff(times, prepend=twin.now), len(index))
+    outputs, measured, solved = _ahead(ahead, flat, first, index, _errors(twin), gaps, key)
     coords = {"time": Labelled(("time",), times, "min", "time since the record's origin")}
 
     def labelled(values, about):
@@ -253,6 +255,13 @@ def _noises(twin: Twin) -> dict[str, Observation]:
     return how
 
 
+def _errors(twin: Twin) -> dict[str, Error]:
+    """Return what is known now of each lasting error that was measured, by output; leaves (draw,)."""
+    known = twin.group("error") if "error" in twin.tree.children else {}
+    names = [str(name) for name in known if f"{name}_sd" in known]
+    return {n: Error(known[n].values.ravel(), np.square(known[f"{n}_sd"].values.ravel())) for n in names}
+
+
 def _times(twin: Twin, hours, times, every) -> np.ndarray:
     if (hours is None) == (times is None):
         raise ValueError("Give either `hours` or `times`, not both and not neither.")
@@ -282,11 +291,11 @@ def _from_last_knots(twin: Twin, posterior, segments, flat, stop: float):
 
 
 @compiled(floats=False)  # what stands in a model's file is part of the program, as it was in version 0.1: bit for bit
-def _ahead(ahead: Joint, draws, first, index, key):
+def _ahead(ahead: Joint, draws, first, index, errors, gaps, key):
     """Carry every draw from its last state through the future segments."""
     model, processes = ahead.model, ahead.model.processes()
 
-    def one(values, state, key):
+    def one(values, state, errors, key):
         noise_key, *path_keys = jax.random.split(key, 1 + len(processes))
         parameters = {}
         for name in model.unknowns():
@@ -302,12 +311,14 @@ def _ahead(ahead: Joint, draws, first, index, key):
         for name, key in zip(
             ahead.observations, jax.random.split(noise_key, max(len(ahead.observations), 1)), strict=False
         ):
-            noise = _sized(ahead.observations[name], name, values, jax.random.fold_in(key, 1)).noise
-            sample = noise.distribution(getattr(outputs, name)).sample(key)
+            how = _sized(ahead.observations[name], name, values, jax.random.fold_in(key, 1))
+            sample = how.noise.distribution(getattr(outputs, name)).sample(key)
+            if how.drift is not None:
+                sample = sample + how.drift.path(jax.random.fold_in(key, 2), gaps, errors.get(name))
             measured[name] = jnp.where(solved, sample, jnp.nan)
         return jax.tree.map(lambda x: jnp.where(solved, x, jnp.nan), outputs), measured, solved
 
-    return jax.vmap(one)(draws, first, jax.random.split(key, len(first)))
+    return jax.vmap(one)(draws, first, errors, jax.random.split(key, len(first)))
 
 
 def _extended(model, name: str, process, values, count: int, key):
@@ -324,7 +335,7 @@ def _extended(model, name: str, process, values, count: int, key):
 
 def _sized(observation: Observation, output: str, values, key) -> Observation:
     """Return how an output is measured with noise of the draw's size, or of one from its prior while unmeasured."""
-    priors = observation.noise.unknowns()
+    priors = observation.unknowns()
     keys = jax.random.split(key, max(len(priors), 1))
     sizes = {
         field: values[f"{output}_{field}"] if f"{output}_{field}" in values else prior.sample(k)

@@ -13,6 +13,7 @@ import numpyro.distributions as dist
 
 from ..dynamics import solvers
 from ..dynamics.simulate import AbstractIntegrator, Adaptive, FixedStep
+from ..modeling.correlated import Correlated
 from ..modeling.couple import Coupled
 from ..modeling.model import AbstractModel
 from ..modeling.observation import (
@@ -31,7 +32,7 @@ from .methods.sampled import AbstractMethod
 
 _PIECES = (
     *(OrnsteinUhlenbeck, RandomWalk),
-    *(Contaminated, Gaussian, Multiplicative, StudentT, Observation, Repeats),
+    *(Contaminated, Gaussian, Multiplicative, StudentT, Correlated, Observation, Repeats),
     *(Adaptive, FixedStep),
     *(NUTS, SMC, Filter, Laplace, Variational),
     *solvers.CLASSES,

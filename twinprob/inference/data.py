@@ -1,13 +1,26 @@
 """The measurements of one patient as a joint density takes them: in the model's units, padded to one length."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import equinox as eqx
 import numpy as np
 
+from ..modeling.correlated import NEVER
 from ..modeling.observation import Observation
 from ..patient.series import Series
 from ..patient.units import convert
+
+
+class Place(NamedTuple):
+    """Where measurements lie among the segments: at borders, or so long after a segment's start; see `Data`."""
+
+    index: np.ndarray
+    after: np.ndarray | None = None
+
+    def padded(self, length: int) -> "Place":
+        """Return the last place repeated up to a length."""
+        return Place(*(None if x is None else to_length(x, length) for x in self))
 
 
 class Data(eqx.Module):
@@ -18,8 +31,10 @@ class Data(eqx.Module):
     values : (time,) in the output's unit
     limits : (time,) int, -1 below, 0 measured, +1 above
     present : (time,) bool, False for padding
-    index : (time,) int, segment border of each measurement
+    index : (time,) int, segment border of each measurement, or where `after` is given the segment it lies in
+    after : (time,) time since that segment's start, in the model's unit, or None
     widths : (time,) factors on the noise of values that repeat others, or None
+    gaps : (time,) min since the value before, where the error lasts, or None
     """
 
     values: np.ndarray
@@ -27,28 +42,34 @@ class Data(eqx.Module):
     present: np.ndarray
     index: np.ndarray
     widths: np.ndarray | None = None
+    gaps: np.ndarray | None = None
+    after: np.ndarray | None = None
 
 
-def data_of(series: Series, name: str, unit: str, observation: Observation, index: np.ndarray, length: int) -> Data:
-    """Return the measurements of one output; `index` (time,) is the segment border of each."""
+def data_of(series: Series, name: str, unit: str, observation: Observation, place: "Place", length: int) -> Data:
+    """Return the measurements of one output, and where they lie among the segments."""
     values = np.asarray(convert(series.values, series.unit, unit, variable=name), float)
     values, limits = observation.censored(values, series.limits)
     pad = length - len(values)
     widths = None if observation.repeats is None else observation.repeats.widths(series.times)
+    gaps = None if observation.drift is None else np.diff(series.times, prepend=series.times[:1] - NEVER)
     return Data(
         values=to_length(values, length),
         limits=np.pad(limits, (0, pad)),
         present=np.pad(np.ones(len(values), bool), (0, pad)),
-        index=to_length(index, length),
+        index=to_length(place.index, length),
+        after=None if place.after is None else to_length(place.after, length),
         widths=None if widths is None else to_length(widths, length),
+        gaps=None if gaps is None else np.pad(gaps, (0, pad)),
     )
 
 
 def panels_of(data: Mapping[str, Data]) -> tuple[tuple[str, ...], ...]:
     """Group outputs that are measured at the same times, such as a blood gas."""
-    panels: dict[bytes, list[str]] = {}
+    panels: dict[tuple[bytes, bytes], list[str]] = {}
     for name, measured in data.items():
-        panels.setdefault(measured.index.tobytes(), []).append(name)
+        after = b"" if measured.after is None else measured.after.tobytes()
+        panels.setdefault((measured.index.tobytes(), after), []).append(name)
     return tuple(tuple(names) for names in panels.values())
 
 

@@ -67,20 +67,23 @@ def _grid(record: Record) -> np.ndarray:
 # ---- what the draws say ---------------------------------------------------------------------------------------------
 
 
-def _describe(density: Joint, positions, index, key, shape):
+def _describe(density: Joint, positions, index, key, shape, later):
     """Return everything reported about draws (draw, unknown), leaves of this shape in front: in batches of one size.
 
     So a posterior of any number of draws, and the prior, share a program.
     """
     count = len(positions)
     rows = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1).reshape(-1, _BATCH)
-    parts = [jax.tree.map(np.asarray, _described(density, positions[mine], index, key, mine)) for mine in rows]
+    parts = [jax.tree.map(np.asarray, _described(density, positions[mine], index, key, mine, later)) for mine in rows]
     return jax.tree.map(lambda *x: np.concatenate(x)[:count].reshape(*shape, *x[0].shape[1:]), *parts)
 
 
 @compiled
-def _described(density: Joint, positions, index, key, rows):
-    """Return what is reported about a batch of draws; a draw's chance depends on its own place alone."""
+def _described(density: Joint, positions, index, key, rows, later):
+    """Return what is reported about a batch of draws; a draw's chance depends on its own place alone.
+
+    `later` (): min from the last measurement of each output whose error lasts to the present.
+    """
 
     def one(position, row):
         values = density.constrain(position)
@@ -99,6 +102,11 @@ def _described(density: Joint, positions, index, key, rows):
             "means": means,
             "replicates": {name: d.sample(k) for (name, d), k in zip(measured.items(), keys, strict=False)},
             "log_likelihood": density.log_likelihood(values, means),
+            "errors": {
+                name: d.last_error(jnp.asarray(density.data[name].values), later[name])
+                for name, d in measured.items()
+                if name in later
+            },
             "log_prior": {name: jnp.sum(sites[name].log_prob(value)) for name, value in values.items()},
         }
 
@@ -115,8 +123,9 @@ def _groups(
     most = min(_TRAJECTORY_TIMES, len(density.segments.start) + 1)
     index = to_length(keep, most if density.knots else min(most, doubled(len(keep), 16)))
     flat = sampled.positions.reshape(-1, density.size)
-    described = _describe(density, flat, index, keys[0], shape)
-    prior = _describe(density, prior_positions, index, keys[2], (1, _PRIOR_DRAWS))
+    later = _later(density, record)
+    described = _describe(density, flat, index, keys[0], shape, later)
+    prior = _describe(density, prior_positions, index, keys[2], (1, _PRIOR_DRAWS), later)
     coords = _coords(density, record, borders[keep])
     groups = {
         "posterior": dataset(_parameters(density, record, described), coords, {}),
@@ -129,12 +138,15 @@ def _groups(
         "log_prior": dataset({n: Labelled(("chain", "draw"), v) for n, v in described["log_prior"].items()}, {}, {}),
     }
     if sampled.modes:  # a method of the user's own may know of none
-        groups["modes"] = dataset(_modes(density, record, sampled, index, keys[0]), coords, {})
+        groups["modes"] = dataset(_modes(density, record, sampled, index, keys[0], later), coords, {})
     if density.data:
         groups["posterior_predictive"] = dataset(_measured(density, described["replicates"]), coords, {})
         groups["prior_predictive"] = dataset(_measured(density, prior["replicates"]), coords, {})
         groups["log_likelihood"] = dataset(_measured(density, described["log_likelihood"], unit=""), coords, {})
         groups["observed_data"] = dataset(_observed(density), coords, {})
+    if later:
+        found = error_labels(density.model, described["errors"])
+        groups["error"] = dataset(found, {}, {"time": record.end, "time_units": "min"})
     figures = {
         "solves_failed": int(np.sum(~described["solved"])),
         "effective_draws": _effective_draws(sampled, described),
@@ -168,10 +180,10 @@ def _coords(density: Joint, record: Record, times) -> dict[str, Labelled]:
     return coords
 
 
-def _modes(density: Joint, record: Record, sampled: Sampled, index, key) -> dict[str, Labelled]:
+def _modes(density: Joint, record: Record, sampled: Sampled, index, key, later) -> dict[str, Labelled]:
     """Return where each mode is, most probable first, its log density and its share of the posterior."""
     positions, densities, weights = (np.stack(parts) for parts in zip(*sampled.modes, strict=True))
-    described = _describe(density, positions, index, key, (len(positions),))
+    described = _describe(density, positions, index, key, (len(positions),), later)
     found = _parameters(density, record, described, ("mode",))
     found["log_density"] = Labelled(("mode",), densities, "", "log density on the unconstrained scale")
     return {**found, "weight": Labelled(("mode",), weights, "", "share of the posterior")}
@@ -232,6 +244,22 @@ def _state(density: Joint, described) -> dict[str, Labelled]:
         name: Labelled(("chain", "draw"), described["state"][..., i], q.unit, q.about)
         for i, (name, q) in enumerate(quantities.items())
     }
+
+
+def _later(density: Joint, record: Record) -> dict[str, np.ndarray]:
+    """Return how long ago each output whose error lasts was last measured, min."""
+    lasting = (name for name in density.data if density.observations[name].drift is not None)
+    return {name: np.asarray(record.end - record.observations[name].times[-1]) for name in lasting}
+
+
+def error_labels(model, errors) -> dict[str, Labelled]:
+    """Return what is known now of each lasting error, by output: mean and standard deviation, (chain, draw)."""
+    declared, found = model.quantities(model.Output), {}
+    for name, (mean, variance) in errors.items():
+        unit, dims = declared[name].unit, ("chain", "draw")
+        found[name] = Labelled(dims, mean, unit, "mean of the lasting error now")
+        found[f"{name}_sd"] = Labelled(dims, np.sqrt(variance), unit, "standard deviation of the lasting error now")
+    return found
 
 
 def _measured(density: Joint, values, *, unit: str | None = None) -> dict[str, Labelled]:

@@ -39,7 +39,7 @@ def encode(value: Any) -> Any:
     if isinstance(value, dist.Distribution):
         return _encode_distribution(value)
     if isinstance(value, eqx.Module):
-        fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value) if _said(f, value)}
         kind = {"coupled": encode(value.links)} if isinstance(value, Coupled) else named(type(value))
         return {**kind, "fields": fields}
     if isinstance(value, Mapping):
@@ -62,6 +62,11 @@ def encode(value: Any) -> Any:
     if array.ndim == 0:
         return {"float": float(array).hex()}
     return {"array": [x.hex() for x in array.ravel().tolist()], "shape": array.shape}
+
+
+def _said(field: dataclasses.Field, value: Any) -> bool:
+    """Whether a field is written: one that came later is not where it holds nothing, so that hashes stay."""
+    return field.init and ("unsaid" not in field.metadata or getattr(value, field.name) is not field.metadata["unsaid"])
 
 
 def _constant_name(value: Any) -> str:

@@ -13,15 +13,25 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from ..dynamics.programs import as_data
-from ..dynamics.segments import Segments, build, doubled, drives, knots, minutes_per_unit, padded, scale
-from ..dynamics.simulate import AbstractIntegrator, FixedStep, borders, layout_of, outputs_at, slopes_at, timeline_of
+from ..dynamics.segments import Segments, doubled, knots, minutes_per_unit, padded, scale
+from ..dynamics.simulate import (
+    AbstractIntegrator,
+    FixedStep,
+    borders,
+    landed,
+    layout_of,
+    outputs_at,
+    slopes_at,
+    timeline_of,
+)
 from ..modeling.declarations import require_complete
 from ..modeling.model import AbstractModel, nearest, pack
 from ..modeling.observation import Measured, Observation
 from ..patient.record import Record, require_record
 from ..patient.require import require_each, require_kinds
 from ..patient.units import convert, reach
-from .data import Data, data_of, panels_of, to_length
+from .data import Data, data_of, panels_of
+from .timeline import crowded, stop_of, timeline
 
 _IMPOSSIBLE = 1e30
 _SHOWN = 256
@@ -61,7 +71,7 @@ class Joint(eqx.Module):
             else:
                 priors[name] = self.model.prior(name)
         for output, observation in self.observations.items():
-            for field, prior in observation.noise.unknowns().items():
+            for field, prior in observation.unknowns().items():
                 priors[f"{output}_{field}"] = prior
         return priors
 
@@ -158,16 +168,24 @@ class Joint(eqx.Module):
         )
         return states, (solved > 0) & possible & jnp.all(jnp.isfinite(first)), rows
 
-    def outputs(self, states, rows, index, at=outputs_at):
-        """Return the noise-free outputs at segment borders, or with `slopes_at` their slopes; leaves (time,)."""
-        unknowns = self.model.unknowns()
-        local = rows[jnp.maximum(index - 1, 0)]
+    def outputs(self, states, rows, index, at=outputs_at, after=None):
+        """Return the noise-free outputs at segment borders, or with `slopes_at` their slopes; leaves (time,).
 
-        def one(row, i):
+        With `after` (time,), they are so long after the starts of segments `index`.
+        """
+        unknowns, index, segments = self.model.unknowns(), jnp.asarray(index), self.segments
+        if after is None:
+            local, there = rows[jnp.maximum(index - 1, 0)], states[index]
+        else:
+            local = rows[index]
+            there, segments = landed(self.model, self.integrator, segments, states, rows, index, jnp.asarray(after))
+            index = 1 + jnp.arange(len(index))
+
+        def one(row, state, i):
             patient = self.model.install(unknowns, row)
-            return jax.tree.map(lambda x: x[0], at(patient, states[i][None], i[None], self.segments))
+            return jax.tree.map(lambda x: x[0], at(patient, state[None], i[None], segments))
 
-        return jax.vmap(one)(local, jnp.asarray(index))
+        return jax.vmap(one)(local, there, index)
 
     def within_reach(self, outputs: Mapping[str, Array]) -> Array:
         """Say whether outputs stay where a patient's can: an unstable integration leaves long before it overflows."""
@@ -194,7 +212,8 @@ class Joint(eqx.Module):
         for panel in self.panels:
             asked = [name for name in panel if name in names]
             if asked:
-                seen = self.outputs(states, rows, self.data[panel[0]].index, at)
+                first = self.data[panel[0]]
+                seen = self.outputs(states, rows, first.index, at, first.after)
                 found |= {name: getattr(seen, name) for name in asked}
         return {name: found[name] for name in names}
 
@@ -203,9 +222,9 @@ class Joint(eqx.Module):
         distributions = {}
         for name, data in self.data.items():
             observation = self.observations[name]
-            observation = observation.sized({f: values[f"{name}_{f}"] for f in observation.noise.unknowns()})
+            observation = observation.sized({f: values[f"{name}_{f}"] for f in observation.unknowns()})
             observation = observation.blurred(data.widths, means.get(slope_of(name)))
-            distributions[name] = Measured(observation, means[name], data.limits, data.present)
+            distributions[name] = Measured(observation, means[name], data.limits, data.present, data.gaps)
         return distributions
 
     # ---- the density ------------------------------------------------------------------------------------------
@@ -308,9 +327,12 @@ def joint(
         if name not in declared:
             raise ValueError(f"Model `{type(model).__name__}` has no output `{name}`; {nearest(name, declared)}")
     present = [name for name in declared if name in record.observations and len(record.observations[name].times)]
-    segments, index = _timeline(model, record, {name: record.observations[name].times for name in present}, times)
-    counts = {name: knots(p, record.start, _stop(model, record)) for name, p in model.processes().items()}
-    most = max((len(places) for places in index.values()), default=0)
+    integrator = FixedStep() if integrator is None else integrator
+    seen = {name: record.observations[name].times for name in present}
+    inside = isinstance(integrator, FixedStep) and crowded(model, record, seen)
+    segments, places = timeline(model, record, seen, times, inside)
+    counts = {name: knots(p, record.start, stop_of(model, record)) for name, p in model.processes().items()}
+    most = max((len(place.index) for place in places.values()), default=0)
     lengths = [*counts.values(), most] if counts else []
     size = scale((len(segments.start), _SEGMENTS), *((length, _KNOTS) for length in lengths))
     segments = padded(segments, int(size * _SEGMENTS))
@@ -318,39 +340,27 @@ def joint(
     length = int(size * _KNOTS) if counts else doubled(most, 8)
     how = {name: (observations or {}).get(name, declared[name].noise) for name in present}
     data = {
-        name: data_of(record.observations[name], name, declared[name].unit, how[name], index[name], length)
+        name: data_of(record.observations[name], name, declared[name].unit, how[name], places[name], length)
         for name in present
     }
     how = {
         name: dataclasses.replace(o, noise=o.noise.padded(int(data[name].present.sum()), data[name].present.size))
         for name, o in how.items()
     }
-    integrator = FixedStep() if integrator is None else integrator
     return Joint(model, segments, data, how, integrator, tuple((name, length) for name in counts), panels_of(data))
 
 
 def with_borders(density: Joint, record: Record, times: np.ndarray) -> Joint:
     """Return the density of a record with segments that end at further times (time,) min too: the same, but slower."""
     seen = {name: record.observations[name].times for name in density.data}
-    segments, index = _timeline(density.model, record, seen, times)
+    inside = any(data.after is not None for data in density.data.values())
+    segments, places = timeline(density.model, record, seen, times, inside)
     # A day's worth beside a small record, and as many as are ever shown beside others: no further choice of lengths.
     count, size = len(segments.start), len(density.segments.start)
     room = _SHOWN // 4 if size < _SEGMENTS and count <= size + _SHOWN // 4 else max(_SHOWN, count - size)
     segments = padded(segments, size + room)
-    data = {n: dataclasses.replace(d, index=to_length(index[n], len(d.index))) for n, d in density.data.items()}
+    data = {n: dataclasses.replace(d, **places[n].padded(len(d.index))._asdict()) for n, d in density.data.items()}
     return dataclasses.replace(density, segments=segments, data=data)
-
-
-def _stop(model: AbstractModel, record: Record) -> float:
-    return max(record.end, record.start + model.step * 1e-6)
-
-
-def _timeline(model: AbstractModel, record: Record, seen: Mapping[str, np.ndarray], times):
-    """Return the segments of a record, and the border of each time seen by output."""
-    every = np.unique(np.concatenate([*seen.values(), np.asarray(times, float)]))
-    driven = drives(model, record.inputs, record.observations, weight=record.weight)
-    segments, index = build(model, driven, record.start, _stop(model, record), every, alike=True)
-    return segments, {name: index[np.searchsorted(every, own)] for name, own in seen.items()}
 
 
 def slope_of(name: str) -> str:

@@ -16,6 +16,7 @@ from ..dynamics.segments import minutes_per_unit
 from ..modeling.model import AbstractModel, nearest
 from ..patient.record import Record
 from ..patient.require import require_kinds
+from .innovations import innovation_rows
 from .joint import Joint, slope_of
 from .methods.climb import split
 from .methods.modes import climb_from
@@ -31,7 +32,8 @@ class Linear(NamedTuple):
     Attributes
     ----------
     slopes : mapping of output to (measurement, 1 + noise sizes, unknown)
-        Of the noise-free output, then of the noise sizes on the unconstrained scale.
+        Of the noise-free output, then of the noise sizes on the unconstrained scale; where the error lasts, of the
+        innovation and of the logarithm of its variance (measurement, 2, unknown).
     weights : mapping of output to (measurement, 1 + noise sizes, 1 + noise sizes)
         Expected information of one measurement about these.
     parameters : mapping of parameter to (knot, unknown)
@@ -79,7 +81,11 @@ def linearize(density: Joint, position: np.ndarray, horizons: np.ndarray) -> Lin
     found, layout = {}, density.layout()
     for name, data in density.data.items():
         present = np.asarray(data.present)
-        sizes = [layout[f"{name}_{field}"].start for field in density.observations[name].noise.unknowns()]
+        if density.observations[name].drift is not None:
+            rows = _innovations(density, name, means, jnp.asarray(slopes[name]), jnp.asarray(position))
+            found[name], weights[name] = (np.asarray(x)[present] for x in rows)
+            continue
+        sizes = [layout[f"{name}_{field}"].start for field in density.observations[name].unknowns()]
         units = np.broadcast_to(np.eye(density.size)[sizes], (int(present.sum()), len(sizes), density.size))
         found[name] = np.concatenate([slopes[name][present][:, None], units], axis=1)
         weights[name] = weights[name][present]
@@ -129,12 +135,21 @@ def _slopes(density: Joint, position, index):
 
 
 @compiled
+def _innovations(density: Joint, name: str, means, slopes, position):
+    """Return `innovation_rows`, its weights as matrices (measurement, 2, 2)."""
+    rows, weights = innovation_rows(density, name, means, slopes, position)
+    return rows, weights[..., None] * jnp.eye(2)
+
+
+@compiled
 def _weights(density: Joint, position, means, censored: bool):
     """Return the expected information of each measurement about its mean and its noise sizes, by output."""
     layout, sites, found = density.layout(), density.sites(), {}
     for name, data in density.data.items():
         observation = density.observations[name]
-        fields = tuple(observation.noise.unknowns())
+        if observation.drift is not None:
+            continue
+        fields = tuple(observation.unknowns())
         sizes = [f"{name}_{field}" for field in fields]
         point = jnp.stack([position[layout[size].start] for size in sizes]) if sizes else jnp.zeros(0)
 

@@ -16,10 +16,12 @@ from ..patient.record import Record, require_record
 from ..patient.require import require_key, require_kinds
 from ..patient.stay import Joined, join
 from ..patient.units import convert
+from .describe import error_labels
 from .fit import fit
 from .joint import with_covariates
 from .methods.cloud import Cloud, cloud_of, follow, observed_outputs, rows_of
-from .methods.filter import Filter, Heard, columns, draw
+from .methods.filter import Filter, Heard, draw
+from .methods.particle import columns
 from .methods.sampled import generator
 from .twin import Twin
 
@@ -176,7 +178,7 @@ def _updated(twin: Twin, record: Record, clouds: list[Cloud], heard: Heard, late
     how = observed_outputs(model, twin.observations)
     old = twin.tree["posterior"]
     shape = (old.sizes["chain"], old.sizes["draw"])
-    parameters, states = draw(model, how, (cloud.values, cloud.log_weights), shape[0] * shape[1], key)
+    parameters, states, errors = draw(model, how, (cloud.values, cloud.log_weights), shape[0] * shape[1], key)
     coords = {}
     for name, process in model.processes().items():
         start = record.start + process.interval * (knots(process, record.start, record.end) - 1)
@@ -190,6 +192,9 @@ def _updated(twin: Twin, record: Record, clouds: list[Cloud], heard: Heard, late
         "filtered": _filtered(twin, record, how, parameters, states),
         **_observed(twin, record, how),
     }
+    if errors:
+        known = {n: tuple(np.asarray(part).reshape(shape) for part in error) for n, error in errors.items()}
+        groups["error"] = dataset(error_labels(model, known), {}, {"time": record.end, "time_units": "min"})
     if "prior" in twin.tree.children:
         groups["prior"] = twin.group("prior")
     provenance = _provenance(twin, record, cloud, heard, late, shape[0] * shape[1], key)

@@ -3,6 +3,7 @@
 An author writes one patient at one instant; time, batches and labels are supplied elsewhere.
 """
 
+from .correlated import Correlated
 from .couple import Coupled, couple
 from .model import AbstractModel, covariate, parameter, quantity
 from .observation import Contaminated, Gaussian, Multiplicative, Observation, Repeats, StudentT
@@ -11,6 +12,7 @@ from .process import OrnsteinUhlenbeck, RandomWalk
 __all__ = [
     "AbstractModel",
     "Contaminated",
+    "Correlated",
     "Coupled",
     "Gaussian",
     "Multiplicative",

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import cho_factor, cho_solve
 
+from ..innovations import innovation_rows
 from ..joint import Joint
 
 _LONGEST_STEP = 2.0
@@ -38,7 +39,7 @@ def split(joint: Joint) -> Split:
         if f"{name}_volatility" in layout:
             scale[layout[f"{name}_volatility"]] = True
     for output, observation in joint.observations.items():
-        for name in observation.noise.unknowns():
+        for name in observation.unknowns():
             scale[layout[f"{output}_{name}"]] = True
     return Split(path, scale)
 
@@ -57,20 +58,29 @@ def quadratic(joint: Joint, position):
 
     jacobian, (means, solved) = jax.jacfwd(means_of, has_aux=True)(position)
 
-    def likelihood(means, q):
-        return sum((jnp.sum(x) for x in joint.log_likelihood(joint.constrain(q), means).values()), jnp.zeros(()))
+    def likelihood(means, q, outputs=None):
+        parts = joint.log_likelihood(joint.constrain(q), means)
+        return sum((jnp.sum(x) for name, x in parts.items() if outputs is None or name in outputs), jnp.zeros(()))
+
+    measured = joint.measured(means, joint.constrain(position))
+    lasting = tuple(name for name, one in measured.items() if one.observation.drift is not None)
+    # Elsewhere measurements do not interact, and the Hessian of the means is a diagonal.
+    alone = lambda means, q: likelihood(means, q, [name for name in measured if name not in lasting])  # noqa: E731
 
     # Sites are scalars or independent innovations, so the prior's curvature is a diagonal: one product with ones.
     prior, (prior_gradient, prior_bend) = joint.log_prior(position), _slope_and_bend(joint.log_prior, position)
     value, (by_mean, by_noise) = jax.value_and_grad(likelihood, argnums=(0, 1))(means, position)
-    bend = _slope_and_bend(lambda m: likelihood(m, position), means)[1]
+    bend = _slope_and_bend(lambda m: alone(m, position), means)[1]
     gradient = prior_gradient + by_noise
-    curvature = jnp.diag(jnp.clip(-prior_bend, 0.0) - _noise_bend(joint, likelihood, means, position))
-    measured = joint.measured(means, joint.constrain(position))
+    curvature = jnp.diag(jnp.clip(-prior_bend, 0.0) - _noise_bend(joint, alone, means, position))
     for name, slope in jacobian.items():
         gradient = gradient + slope.T @ by_mean[name]
         if name not in measured:
             continue  # slopes widen the noise; like Gauss–Newton's other second-order terms, their bend is left out
+        if name in lasting:
+            rows, weights = innovation_rows(joint, name, means, slope, position)
+            curvature = curvature + jnp.einsum("tai,ta,taj->ij", rows, weights, rows)
+            continue
         variance = measured[name].observation.noise.distribution(means[name]).variance
         weights = jnp.where(bend[name] < 0, -bend[name], jnp.where(by_mean[name] == 0, 0.0, 1.0 / variance))
         curvature = curvature + (slope * weights[:, None]).T @ slope
@@ -91,7 +101,7 @@ def _noise_bend(joint, likelihood, means, position):
     total = jnp.zeros(joint.size)
     gradient = jax.grad(likelihood, argnums=1)
     for output, observation in joint.observations.items():
-        for field in observation.noise.unknowns():
+        for field in observation.unknowns():
             place = joint.layout()[f"{output}_{field}"]
             direction = jnp.zeros(joint.size).at[place].set(1.0)
             bend = jax.jvp(lambda q: gradient(means, q), (position,), (direction,))[1]

@@ -17,7 +17,8 @@ from ...patient.inputs import Inputs
 from ...patient.record import Record
 from ...patient.units import convert
 from ..twin import Twin
-from .filter import Filter, Heard, Rows, advance, statics
+from .filter import Filter, Heard, Rows, advance
+from .particle import lasting, statics
 
 _CAPACITY = 64
 _STRETCH = 10.0
@@ -31,7 +32,7 @@ class Cloud:
     Attributes
     ----------
     time : float, min
-    values : (particle, column), see `methods.filter.columns`
+    values : (particle, column), see `methods.particle.columns`
     log_weights : (particle,) normalized
     """
 
@@ -64,9 +65,23 @@ def cloud_of(twin: Twin, settings: Filter, generator: np.random.Generator) -> Cl
             values = np.asarray(prior.sample(jax.random.key(int(generator.integers(2**31))), (count,)))
         parts.append(_free(prior, values))
     parts += [_free(model.prior(name), posterior[name].values[..., -1].ravel()) for name in processes]
+    parts += _errors(twin, how, dict(zip(statics(model, how), parts, strict=False)))
     draws = np.stack(parts + [v.values.ravel() for v in twin.tree["state"].to_dataset().values()], axis=-1)
     values = _spread(draws, len(model.quantities(model.State)), settings, generator)
     return Cloud(twin.now, values, np.full(settings.particles, -math.log(settings.particles)))
+
+
+def _errors(twin: Twin, how, sizes) -> list[np.ndarray]:
+    """Return mean and log variance of each lasting error, (draw,); the stationary ones where nothing was measured."""
+    found, known = [], twin.group("error") if "error" in twin.tree.children else {}
+    for name in lasting(how):
+        if name in known:
+            found += [known[name].values.ravel(), 2.0 * np.log(known[f"{name}_sd"].values.ravel())]
+            continue
+        prior = how[name].unknowns().get("drift_sd")
+        sd = how[name].drift.sd if prior is None else dist.biject_to(prior.support)(sizes[f"{name}_drift_sd"])
+        found += [np.zeros(twin.draws), np.broadcast_to(2.0 * np.log(np.asarray(sd)), (twin.draws,))]
+    return found
 
 
 def _free(prior: dist.Distribution, values) -> np.ndarray:

@@ -5,16 +5,16 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpyro.distributions as dist
 from jax import lax
 from jax.scipy.special import logsumexp
 
 from ...dynamics.programs import compiled
 from ...dynamics.segments import minutes_per_unit
 from ...dynamics.simulate import Layout, flow, outputs_move
-from ...modeling.model import AbstractModel
+from ...modeling.correlated import learned
 from ...modeling.observation import Observation
 from ...patient.require import number, require_settings, whole
+from .particle import columns, constrained, errors_of, flattened, raised, with_errors
 from .roots import inverse_of_lower, lower_root
 
 _FLOOR = 0.1
@@ -28,7 +28,8 @@ class Filter(eqx.Module):
     A particle holds the constants on their unconstrained scale, the present value of each varying parameter and the
     state. A measurement weighs the particles. Where too few of them matter, they are drawn anew from narrow normal
     kernels that are shrunk toward the mean, and the new cloud gets the mean and covariance of the weighted one; a
-    surprising measurement is taken in stages, so that no stage leaves too few.
+    surprising measurement is taken in stages, so that no stage leaves too few. An error that lasts is no column of
+    chance: a particle holds its mean and variance given all else, as a Kalman filter knows them.
 
     Parameters
     ----------
@@ -101,31 +102,6 @@ class Heard(NamedTuple):
     failed: Any
 
 
-def statics(model: AbstractModel, observations: dict[str, Observation]) -> dict[str, dist.Distribution]:
-    """Return the priors of everything constant, by the names the twin's posterior has."""
-    priors, processes = {}, model.processes()
-    for name in model.unknowns():
-        priors[f"{name}_start" if name in processes else name] = model.prior(name)
-        if name in processes and isinstance(processes[name].sd, dist.Distribution):
-            priors[f"{name}_volatility"] = processes[name].sd
-    for output, observation in observations.items():
-        priors.update({f"{output}_{field}": prior for field, prior in observation.noise.unknowns().items()})
-    return priors
-
-
-def columns(model: AbstractModel, observations: dict[str, Observation]) -> tuple[str, ...]:
-    """Return the names of a particle's columns: statics, varying parameters now, states."""
-    states = tuple(f"state:{name}" for name in model.quantities(model.State))
-    return (*statics(model, observations), *model.processes(), *states)
-
-
-def constrained(model, observations, values) -> dict[str, Any]:
-    """Return every static and varying parameter at its own scale; `values` has shape (particle, column)."""
-    priors, processes = statics(model, observations), model.processes()
-    supports = {name: prior.support for name, prior in priors.items()} | {n: model.prior(n).support for n in processes}
-    return {name: dist.biject_to(support)(values[:, i]) for i, (name, support) in enumerate(supports.items())}
-
-
 @compiled
 def advance(model, observations, integrator, settings: Filter, layout: Layout, rows: Rows, count, cloud, heard, key):
     """Carry a cloud over the first `count` rows; `cloud` is (values, log weights)."""
@@ -155,13 +131,14 @@ def advance(model, observations, integrator, settings: Filter, layout: Layout, r
 
 @compiled
 def draw(model, observations, cloud, count: int, key):
-    """Draw particles by their weights, with the cloud's mean and covariance: constrained parameters, and states."""
+    """Draw particles by their weights, with the cloud's mean and covariance: parameters, states, lasting errors."""
     values, weights = cloud
     tick_key, order_key = jax.random.split(key)
     chosen = jax.random.permutation(order_key, _systematic(weights, count, tick_key))
-    flat, positive = _flattened(model, values)
-    picked = _raised(_matched(flat[chosen], *_moments(flat, jnp.exp(_normalized(weights)))), positive)
-    return constrained(model, observations, picked), picked[:, -len(model.quantities(model.State)) :]
+    flat, positive = flattened(model, values)
+    picked = raised(_matched(flat[chosen], *_moments(flat, jnp.exp(_normalized(weights)))), positive)
+    errors = errors_of(model, observations, picked)
+    return constrained(model, observations, picked), picked[:, -len(model.quantities(model.State)) :], errors
 
 
 # ---- between measurements ------------------------------------------------------------------------------------------
@@ -195,12 +172,24 @@ def _unknowns(model, observations, values):
 
 
 def _crossed(model, observations, integrator, layout, row, values):
-    """Carry every particle's state over one segment."""
+    """Carry every particle's state, and what it knows of lasting errors, over one segment."""
     size = len(model.quantities(model.State))
     parameters = _unknowns(model, observations, values)
     cross = jax.vmap(lambda state, own: flow(model, integrator, layout, state, jnp.concatenate([row.timeline, own])))
     states, solved = cross(values[:, -size:], parameters)
-    return values.at[:, -size:].set(states), solved > 0
+    return _worn(model, observations, row, values.at[:, -size:].set(states)), solved > 0
+
+
+def _worn(model, observations, row, values):
+    """Let lasting errors fade and come anew over one segment."""
+    errors = errors_of(model, observations, values)
+    if not errors:
+        return values
+    named, gap = constrained(model, observations, values), row.timeline[1] * minutes_per_unit(model)
+    for name, error in errors.items():
+        own = {field: named[f"{name}_{field}"] for field in observations[name].unknowns()}
+        errors[name] = observations[name].sized(own).drift.carried(error, gap)
+    return with_errors(model, observations, values, errors)
 
 
 # ---- at a measurement ----------------------------------------------------------------------------------------------
@@ -234,14 +223,14 @@ def _slopes(model, observations, layout, row, values):
 
 def _sized(observation: Observation, output: str, named, row, place: int, slopes) -> Observation:
     """Return how a row's measurement of an output is made, with the noise sizes of one particle."""
-    sized = observation.sized({field: named[f"{output}_{field}"] for field in observation.noise.unknowns()})
+    sized = observation.sized({field: named[f"{output}_{field}"] for field in observation.unknowns()})
     return sized.blurred(row.widths[place] if observation.repeats else None, slopes.get(output))
 
 
 def _log_likelihood(model, observations, layout, row, values):
     """Return the log density of a row's measurements for every particle, shape (particle,)."""
 
-    def one(outputs, named, slopes):
+    def one(outputs, named, slopes, errors):
         total = jnp.zeros(())
         for i, (name, observation) in enumerate(observations.items()):
             how, mean, value, limit = (
@@ -250,6 +239,10 @@ def _log_likelihood(model, observations, layout, row, values):
                 row.values[i],
                 row.limits[i],
             )
+            if name in errors:
+                told = how.told(value, mean, limit, errors[name])
+                total = total + jnp.where(row.present[i], told.density, 0.0)
+                continue
             branches = (
                 lambda h=how, v=value, m=mean: h.noise.log_survival(v, m, -1),
                 lambda h=how, v=value, m=mean: h.noise.distribution(m).log_prob(v),
@@ -261,25 +254,22 @@ def _log_likelihood(model, observations, layout, row, values):
 
     outputs = _outputs(model, observations, layout, row, values)
     slopes = _slopes(model, observations, layout, row, values)
-    return jax.vmap(one)(outputs, constrained(model, observations, values), slopes)
+    errors = errors_of(model, observations, values)
+    return jax.vmap(one)(outputs, constrained(model, observations, values), slopes, errors)
 
 
 def _tail(model, observations, layout, row, values, weights):
     """Return the smallest two-sided predictive tail probability of a row's measurements."""
     outputs, named = _outputs(model, observations, layout, row, values), constrained(model, observations, values)
-    slopes = _slopes(model, observations, layout, row, values)
+    slopes, errors = _slopes(model, observations, layout, row, values), errors_of(model, observations, values)
     share, smallest = jnp.exp(_normalized(weights)), jnp.ones(())
     for i, (name, observation) in enumerate(observations.items()):
 
-        def beyond(mean, own, moving, side, name=name, observation=observation, i=i):
-            how = _sized(observation, name, own, row, i, moving)
-            return jnp.exp(how.noise.log_survival(row.values[i], mean, side))
+        def tails(mean, own, moving, error, name=name, observation=observation, i=i):
+            return _sized(observation, name, own, row, i, moving).tails(row.values[i], mean, error)
 
-        below, above = (
-            share
-            @ jax.vmap(lambda m, own, moving, s=s: beyond(m, own, moving, s))(getattr(outputs, name), named, slopes)
-            for s in (-1, 1)
-        )
+        parts = jax.vmap(tails)(getattr(outputs, name), named, slopes, errors.get(name))
+        below, above = (share @ part for part in parts)
         # A value beyond a limit says only this: the probability of its own side is what may surprise.
         tail = jnp.where(row.limits[i] == 0, 2 * jnp.minimum(below, above), jnp.where(row.limits[i] < 0, below, above))
         smallest = jnp.minimum(smallest, jnp.where(row.present[i], tail, 1.0))
@@ -308,10 +298,29 @@ def _heard(model, observations, settings, layout, row, values, weights, heard, k
 
     begin = (values, weights, first, jnp.ones(()), jnp.zeros((), int), key)
     values, weights, _, _, stages, _ = lax.while_loop(lambda c: c[3] > 0, stage, begin)
+    values = _learned(model, observations, layout, row, values)
     evidence = logsumexp(begin[1] + first) - logsumexp(begin[1])
     smallest = jnp.minimum(heard.share, share), jnp.minimum(heard.tail, tail)
     stages = jnp.maximum(heard.stages, stages)
     return values, weights, Heard(*smallest, heard.evidence + evidence, stages, heard.failed)
+
+
+def _learned(model, observations, layout, row, values):
+    """Let every particle learn of the lasting errors from a row's measurements."""
+    errors = errors_of(model, observations, values)
+    if not errors:
+        return values
+    outputs, named = _outputs(model, observations, layout, row, values), constrained(model, observations, values)
+    slopes = _slopes(model, observations, layout, row, values)
+    for i, (name, observation) in enumerate(observations.items()):
+        if name in errors:
+
+            def after(mean, own, moving, error, name=name, observation=observation, i=i):
+                told = _sized(observation, name, own, row, i, moving).told(row.values[i], mean, row.limits[i], error)
+                return jax.tree.map(lambda a, b: jnp.where(row.present[i], a, b), learned(error, told), error)
+
+            errors[name] = jax.vmap(after)(getattr(outputs, name), named, slopes, errors[name])
+    return with_errors(model, observations, values, errors)
 
 
 def _normalized(weights):
@@ -347,32 +356,14 @@ def _renewed(model, settings, values, weights, key):
     """Draw equally weighted particles from shrunk kernels; the cloud's mean and covariance stay exactly."""
     tick_key, noise_key = jax.random.split(key)
     count = len(values)
-    flat, positive = _flattened(model, values)
+    flat, positive = flattened(model, values)
     mean, scale, root = _moments(flat, jnp.exp(_normalized(weights)))
     chosen = _systematic(weights, count, tick_key)
     # Pairs of opposite noise, in single precision: it only blurs, and would else take longer than the flow.
     half = jax.random.normal(noise_key, (-(-count // 2), flat.shape[1]), jnp.float32)
     noise = jnp.concatenate([half, -half])[:count].astype(flat.dtype) @ root.T
     moved = jnp.sqrt(1.0 - settings.width**2) * (flat[chosen] - mean) + settings.width * noise * scale
-    return _raised(_matched(moved, mean, scale, root), positive), jnp.full(count, -jnp.log(count))
-
-
-def _flattened(model, values):
-    """Return particles with the logarithm of every state that is positive in all of them, and which those are."""
-    states = len(model.quantities(model.State))
-    state = values[:, -states:]
-    positive = jnp.all(state > 0, axis=0)
-    return jnp.concatenate(
-        [values[:, :-states], jnp.where(positive, jnp.log(jnp.where(positive, state, 1.0)), state)], axis=1
-    ), positive
-
-
-def _raised(flat, positive):
-    """Undo `_flattened`."""
-    state = flat[:, -len(positive) :]
-    return jnp.concatenate(
-        [flat[:, : -len(positive)], jnp.where(positive, jnp.exp(jnp.where(positive, state, 0.0)), state)], axis=1
-    )
+    return raised(_matched(moved, mean, scale, root), positive), jnp.full(count, -jnp.log(count))
 
 
 def _matched(moved, mean, scale, root):
