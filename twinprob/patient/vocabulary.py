@@ -164,6 +164,7 @@ _KNOWN = {
     "stroke_volume": Variable("mL", 1.0, 300.0, "observation", "stroke volume"),
     "pulse_pressure_variation": Variable("%", 0.0, 100.0, "observation", "pulse-pressure variation"),
     "plasma_norepinephrine": Variable("ug/L", 0.0, 1000.0, "observation", "norepinephrine in plasma", 169.18),
+    "urine_output": Variable("mL/h", 0.0, 3000.0, "observation", "urine output"),
     "lactate": Variable("mmol/L", 0.0, 50.0, "observation", "lactate", 90.08, charge=1),
     # Six ug/kg/min in 80 kg; a rate per minute that is declared per kilogram lies above it.
     "norepinephrine": Variable("ug/min", 0.0, 480.0, "input", "norepinephrine"),
@@ -175,6 +176,7 @@ _KNOWN = {
     "albumin": Variable("mL/min", 0.0, 500.0, "input", "albumin or another colloid"),
     "blood": Variable("mL/min", 0.0, 500.0, "input", "blood and blood products"),
     "blood_loss": Variable("mL/min", 0.0, 1000.0, "input", "bleeding"),
+    "furosemide": Variable("mg/min", 0.0, 60.0, "input", "furosemide"),
     "leg_raise": Variable("1", 0.0, 1.0, "input", "legs raised"),
     "weight": Variable("kg", 0.3, 400.0, "covariate", "body weight"),
     "height": Variable("cm", 25.0, 250.0, "covariate", "body height"),
