@@ -203,7 +203,7 @@ def forecast(
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     flat = {str(n): v.values.reshape(draws, *v.shape[2:]) for n, v in posterior.data_vars.items()}
     first = np.stack([v.values.ravel() for v in state.data_vars.values()], axis=-1)
-    segments, counts = _from_last_knots(twin, posterior, segments, flat, times[-1])
+    segments, counts = from_last_knots(twin, posterior, segments, flat, times[-1])
     # One size for all: a few knots too many cost nothing, and spare a program for every horizon.
     size = scale((len(segments.start), _SEGMENTS), (len(times), _TIMES), *((count, _KNOTS) for _, count in counts))
     segments, index = padded(segments, int(size * _SEGMENTS)), to_length(index, int(size * _TIMES))
@@ -278,7 +278,7 @@ def _times(twin: Twin, hours, times, every) -> np.ndarray:
     return times
 
 
-def _from_last_knots(twin: Twin, posterior, segments, flat, stop: float):
+def from_last_knots(twin: Twin, posterior, segments, flat, stop: float):
     """Cut each path to its last knot and count from there, so that no shape depends on how long the stay is."""
     counts, lasts = [], []
     for name, process in twin.model.processes().items():
@@ -293,20 +293,11 @@ def _from_last_knots(twin: Twin, posterior, segments, flat, stop: float):
 @compiled(floats=False)  # what stands in a model's file is part of the program, as it was in version 0.1: bit for bit
 def _ahead(ahead: Joint, draws, first, index, errors, gaps, key):
     """Carry every draw from its last state through the future segments."""
-    model, processes = ahead.model, ahead.model.processes()
+    processes = ahead.model.processes()
 
     def one(values, state, errors, key):
         noise_key, *path_keys = jax.random.split(key, 1 + len(processes))
-        parameters = {}
-        for name in model.unknowns():
-            if name not in processes:
-                parameters[name] = values[name]
-        for (name, process), path_key in zip(processes.items(), path_keys, strict=True):
-            count = dict(ahead.knots)[name]
-            parameters[name] = _extended(model, name, process, values, count, path_key)
-        states, solved, rows = ahead.states(parameters, state)
-        outputs = ahead.outputs(states, rows, index)
-        solved &= ahead.within_reach({name: getattr(outputs, name) for name in model.quantities(model.Output)})
+        outputs, solved = carried(ahead, values, state, index, path_keys)
         measured = {}
         for name, key in zip(
             ahead.observations, jax.random.split(noise_key, max(len(ahead.observations), 1)), strict=False
@@ -319,6 +310,19 @@ def _ahead(ahead: Joint, draws, first, index, errors, gaps, key):
         return jax.tree.map(lambda x: jnp.where(solved, x, jnp.nan), outputs), measured, solved
 
     return jax.vmap(one)(draws, first, errors, jax.random.split(key, len(first)))
+
+
+def carried(ahead: Joint, values, state, index, path_keys):
+    """Carry one draw on from its last state; return its noise-free outputs at borders `index`, and whether it solved."""
+    model, processes = ahead.model, ahead.model.processes()
+    parameters = {name: values[name] for name in model.unknowns() if name not in processes}
+    for (name, process), path_key in zip(processes.items(), path_keys, strict=True):
+        parameters[name] = _extended(model, name, process, values, dict(ahead.knots)[name], path_key)
+    states, solved, rows = ahead.states(parameters, state)
+    outputs = ahead.outputs(states, rows, index)
+    return outputs, solved & ahead.within_reach(
+        {name: getattr(outputs, name) for name in model.quantities(model.Output)}
+    )
 
 
 def _extended(model, name: str, process, values, count: int, key):

@@ -3,7 +3,7 @@
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,54 @@ class Risk:
         return 1.0 - 0.05 ** (1.0 / max(self.effective_draws, 1.0))
 
 
+@dataclass(frozen=True)
+class Event:
+    """A crossing of a limit, read from text such as ``"glucose < 4 mmol/L"``.
+
+    Attributes
+    ----------
+    text, output, comparison : str
+    limit : float
+        In the model's unit of the output.
+    """
+
+    text: str
+    output: str
+    comparison: str
+    limit: float
+
+    @classmethod
+    def read(cls, text: str, units: Mapping[str, str]) -> "Event":
+        """Read an event about one of the outputs of `units`.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be read, names none of these outputs, lacks a unit or has a limit that no value could pass.
+        """
+        found = _EVENT.fullmatch(text) if isinstance(text, str) else None
+        if found is None:
+            raise ValueError(
+                f'Event {text!r} must read like "glucose < 4 mmol/L": variable, one of < <= > >=, number, unit.'
+            )
+        name, comparison, number, unit = found.groups()
+        if name not in units:
+            raise ValueError(f"The forecast has no variable `{name}`; {nearest(name, units)}")
+        if not unit:
+            raise ValueError(f"Event {text!r} has no unit; write e.g. `{name} {comparison} {number} {units[name]}`.")
+        require_plausible(name, np.array([float(number)]), unit, labels=[f"The limit of event {text!r}"])
+        return cls(text, name, comparison, float(convert(float(number), unit, units[name], variable=name)))
+
+    @property
+    def low(self) -> bool:
+        """Whether it is low values that cross the limit."""
+        return self.comparison.startswith("<")
+
+    def happens(self, values: np.ndarray) -> np.ndarray:
+        """Say of each draw whether it happens at any time; `values` (…, time) in the model's unit."""
+        return np.any(_COMPARISONS[self.comparison](values, self.limit), axis=-1)
+
+
 def risk(ahead: Forecast, event: str, *, hours: float | None = None) -> Risk:
     """Return the probability that the noise-free output crosses a limit at any forecast time.
 
@@ -91,21 +139,8 @@ def risk(ahead: Forecast, event: str, *, hours: float | None = None) -> Risk:
         could pass, or the horizon exceeds the forecast or ends before its first time.
     """
     require_kinds(ahead=(ahead, Forecast), event=(event, str))
-    found = _EVENT.fullmatch(event)
-    if found is None:
-        raise ValueError(
-            f'Event {event!r} must read like "glucose < 4 mmol/L": variable, one of < <= > >=, number, unit.'
-        )
-    name, comparison, number, unit = found.groups()
     outputs = ahead.group("predicted_outputs")
-    if name not in outputs.data_vars:
-        raise ValueError(f"The forecast has no variable `{name}`; {nearest(name, [str(n) for n in outputs.data_vars])}")
-    if not unit:
-        raise ValueError(
-            f"Event {event!r} has no unit; write e.g. `{name} {comparison} {number} {outputs[name].units}`."
-        )
-    require_plausible(name, np.array([float(number)]), unit, labels=[f"The limit of event {event!r}"])
-    limit = float(convert(float(number), unit, outputs[name].units, variable=name))
+    happening = Event.read(event, {str(name): values.units for name, values in outputs.data_vars.items()})
     longest = (ahead.times[-1] - ahead.now) / 60
     hours = longest if hours is None else require_hours(hours)
     if hours > longest + 1e-9:
@@ -119,14 +154,28 @@ def risk(ahead: Forecast, event: str, *, hours: float | None = None) -> Risk:
             f"No time of the forecast lies within {60 * hours:g} min, the first is {first:g} min ahead: forecast more "
             f"closely, e.g. `forecast(…, every='{60 * hours / 4:.2g} min')`."
         )
-    values = outputs[name].values[..., inside]
+    return counted(happening, outputs[happening.output].values[..., inside], ahead.effective_draws, hours)
+
+
+def counted(event: Event, values: np.ndarray, effective_draws: float, hours: float) -> Risk:
+    """Count the draws in which an event happens.
+
+    Parameters
+    ----------
+    event : Event
+    values : (…, time) its output at every time within the horizon, in the model's unit; NaN where a draw failed
+    effective_draws : float
+        Independent draws that all of them, failed ones included, are worth.
+    hours : float
+        The horizon, for the sentence.
+    """
     known = np.all(np.isfinite(values), axis=-1)
     solved, failed = int(known.sum()), int((~known).sum())
     if not solved:
-        return Risk(math.nan, math.nan, event, hours, 0, 0.0, failed)
-    happened = np.any(_COMPARISONS[comparison](values, limit), axis=-1)[known]
-    size = max(min(ahead.effective_draws * known.mean(), solved), 1.0)
+        return Risk(math.nan, math.nan, event.text, hours, 0, 0.0, failed)
+    happened = event.happens(values)[known]
+    size = max(min(effective_draws * known.mean(), solved), 1.0)
     probability = float(happened.mean())
     shrunk = (probability * size + 1) / (size + 2)
     error = math.sqrt(shrunk * (1 - shrunk) / (size + 2))
-    return Risk(probability, error, event, hours, solved, size, failed)
+    return Risk(probability, error, event.text, hours, solved, size, failed)
