@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import breaths, models, readers
+from .decisions import Cap, Goal, Recommendation, grid, recommend
 from .design import Candidate, Choice, Future, Ranking, Threshold, next_measurement
 from .diagnostics import (
     Comparison,
@@ -88,6 +89,7 @@ __all__ = [
     "Adaptive",
     "Calibration",
     "Candidate",
+    "Cap",
     "Choice",
     "Cohort",
     "Comparison",
@@ -103,6 +105,7 @@ __all__ = [
     "Forecast",
     "Future",
     "Gaussian",
+    "Goal",
     "Grades",
     "Identification",
     "Information",
@@ -118,6 +121,7 @@ __all__ = [
     "Profiles",
     "RandomWalk",
     "Ranking",
+    "Recommendation",
     "Record",
     "Repeats",
     "Risk",
@@ -144,6 +148,7 @@ __all__ = [
     "fit_cohort",
     "fit_population",
     "forecast",
+    "grid",
     "identify",
     "information",
     "joint",
@@ -162,6 +167,7 @@ __all__ = [
     "read_tidy",
     "read_wide",
     "readers",
+    "recommend",
     "report",
     "risk",
     "score",

@@ -167,7 +167,7 @@ def test_what_is_charted_again_unchanged_runs_on_through_pieces(setting, rows, c
     for begin, end in itertools.pairwise(cuts):
         joined = join(joined, whole.between(begin, end)).record
     # By hand: of the rows known by the last cut, the one that began last before a time is in force at it.
-    seen, times = starts + late <= cuts[-1], TIMES[TIMES < cuts[-1]]
+    seen, times = starts + late <= cuts[-1], TIMES[cuts[-1] > TIMES]
     begun = [np.flatnonzero(seen & (starts <= time)) for time in times]
     before = np.nan if setting else 0.0
     found = joined.inputs[name].at(times) if name in joined.inputs else np.full(times.size, before)

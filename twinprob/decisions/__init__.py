@@ -4,7 +4,28 @@ A rule sees what a bedside has, never the truth; a trial scores it on the truth,
 """
 
 from . import protocols
+from .abstention import Effect, Reason
 from .bedside import Bedside, Bolus, Orders, Seen
+from .goal import Cap, Goal, Grid, grid
 from .protocol import AbstractProtocol, setting
+from .recommend import recommend
+from .recommendation import Option, Recommendation
 
-__all__ = ["AbstractProtocol", "Bedside", "Bolus", "Orders", "Seen", "protocols", "setting"]
+__all__ = [
+    "AbstractProtocol",
+    "Bedside",
+    "Bolus",
+    "Cap",
+    "Effect",
+    "Goal",
+    "Grid",
+    "Option",
+    "Orders",
+    "Reason",
+    "Recommendation",
+    "Seen",
+    "grid",
+    "protocols",
+    "recommend",
+    "setting",
+]

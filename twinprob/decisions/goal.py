@@ -182,7 +182,7 @@ def _values(name: str, given: Any) -> tuple[str, ...]:
     low, high, unit, step = float(found[1]), float(found[2]), found[3], float(found[4])
     if not (step > 0 and high >= low and (high - low) / step <= MOST_OPTIONS):
         raise ValueError(
-            f"The span of `{name}` must go upward in steps above zero, at most {MOST_OPTIONS:,} of them, but is {given!r}."
+            f"The span of `{name}` must go upward in steps above zero, at most {MOST_OPTIONS:,}, but is {given!r}."
         )
     count = math.floor((high - low) / step + 1e-9) + 1
     return tuple(f"{low + i * step:.12g} {unit}" for i in range(count))

@@ -151,7 +151,7 @@ def _events(twin: Twin, limits: Mapping[str, float]) -> list[tuple[Event, float]
 
 
 def _looked(twin: Twin, plans: Sequence[Planned], times, events, goal: Goal, key) -> dict[str, Alternatives]:
-    """Return the outputs under each plan: of few draws where they show already that it is beyond a limit, else of all."""
+    """Return the outputs under each plan: of few draws where these show already that it is beyond a limit."""
     few = min(_FIRST_DRAWS, twin.draws)
     names = tuple(dict.fromkeys([goal.output, *(event.output for event, _ in events)]))
     found = _each(alternatives(twin, [p.inputs for p in plans], times, key=key, draws=few), plans, names)
@@ -296,5 +296,5 @@ def _waited(first: Candidate, saved: float, waiting: float, best: bool) -> Optio
     if math.isnan(saved):
         why = f"Measure {first.name} first; what it would save is told where `waiting`, its cost, is stated."
     else:
-        why = f"Measuring {first.name} first is expected to save {max(saved, 0.0):.2g} per hour; waiting costs {waiting:g}."
+        why = f"Measuring {first.name} is expected to save {max(saved, 0.0):.2g} per hour; waiting costs {waiting:g}."
     return Option(MEASURE_FIRST, None, True, why, rank=1 if best else None)

@@ -146,9 +146,8 @@ class Recommendation:
         return pd.DataFrame([self._row(option) for option in self.options])
 
     def _row(self, option: Option) -> dict[str, Any]:
-        row: dict[str, Any] = {"option": option.name, "rank": option.rank, "feasible": option.feasible, "why": option.why,
-                               "cost": option.cost, "cost_mcse": option.cost_mcse, "draws": option.draws,
-                               "failed": option.failed}  # fmt: skip
+        told = ("rank", "feasible", "why", "cost", "cost_mcse", "draws", "failed")
+        row: dict[str, Any] = {"option": option.name, **{name: getattr(option, name) for name in told}}
         for risk, tail, (event, most) in zip(option.risks, option.tails, self.limits, strict=False):
             row |= {event: risk.probability, f"{event} mcse": risk.mcse, f"{event} limit": most, f"{event} tail": tail}
         return row

@@ -123,7 +123,8 @@ def rank(
     """
     now, after, away = losses[0], losses[1:], deviations[:, 1:]
     apart = np.std(away[:, :, None] - away[:, None, :], axis=0)
-    mcse, shares = np.std(away, axis=0), 1 - (after + away) / np.maximum(now + deviations[:, :1], 1e-300)
+    least = max(floor, 1e-100)  # where hardly any draw speaks against the decision, a resample may hold none
+    mcse, shares = np.std(away, axis=0), 1 - (after + away) / np.maximum(now + deviations[:, :1], least)
     reduction_mcse = np.std(shares, axis=0)
     frame = pd.DataFrame({"candidate": list(names), "linear": after, "linear_mcse": mcse})
     frame["nested"], frame["nested_mcse"], frame["khat"] = math.nan, math.nan, math.nan

@@ -313,7 +313,7 @@ def _ahead(ahead: Joint, draws, first, index, errors, gaps, key):
 
 
 def carried(ahead: Joint, values, state, index, path_keys):
-    """Carry one draw on from its last state; return its noise-free outputs at borders `index`, and whether it solved."""
+    """Carry one draw on from its last state; return its outputs at borders `index`, and whether it was solved."""
     model, processes = ahead.model, ahead.model.processes()
     parameters = {name: values[name] for name in model.unknowns() if name not in processes}
     for (name, process), path_key in zip(processes.items(), path_keys, strict=True):
