@@ -383,7 +383,9 @@ def test_what_is_given_to_a_patient_cannot_be_assumed():
 
 
 def test_changes_of_a_property_are_part_of_what_a_record_is():
-    plain, changed = (glucose([0, 90], [8.0, 7.0], covariates={"weight": (80, "kg", more)}) for more in ((), [(60, 82)]))
+    plain, changed = (
+        glucose([0, 90], [8.0, 7.0], covariates={"weight": (80, "kg", more)}) for more in ((), [(60, 82)])
+    )
     assert plain != changed
     assert changed.until(30) == plain.until(30)
 
