@@ -31,8 +31,8 @@ def given(item, begin, end, amount, unit="units", rate="", rate_unit="", **rest)
 def write(folder, *, chart=(), labs=(), inputs=(), items=(), stays=STAYS):
     """Write a folder.
 
-    A value may be a pair of its text and the number beside it. `chart` holds (clock, item, value[, stored]), `labs` (clock, item, value[, stored, specimen]), `inputs` rows of
-    `given`, `items` (item, label).
+    `chart` holds (clock, item, value[, stored]), `labs` (clock, item, value[, stored, specimen]), `inputs` rows of
+    `given`, `items` (item, label). A value may be a pair of its text and the number beside it.
     """
     rows: dict[str, list[dict]] = {name: [] for name in COLUMNS}
     rows["icu/icustays"] = [{**stay, "intime": clock("00:00"), "outtime": "2150-06-03 00:00:00"} for stay in stays]
