@@ -1,10 +1,13 @@
+import equinox as eqx
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jaxtyping import Array
 
 from tests.cases import OWN, Drift, Washout
 from twinprob.dynamics.segments import bucket, build, doubled, drives, knots, padded, scale
+from twinprob.modeling.model import quantity
 from twinprob.models.metabolic import ICING
 from twinprob.models.respiratory import ChartedMechanics
 from twinprob.patient.inputs import Inputs
@@ -170,3 +173,41 @@ def test_an_unknown_setting_is_refused_with_the_assumption_that_would_help(rows,
     others |= Inputs.infusions("respiratory_rate", -np.inf, np.inf, 16.0, "1/min")
     with pytest.raises(ValueError, match=rf"`peep` is unknown from {span} min.*assuming\(peep={remedy}\)"):
         build(ChartedMechanics(), drives(ChartedMechanics(), given | others, {}), 0.0, 240.0, np.array([240.0]))
+
+
+# ---- measured signals with a longest gap -----------------------------------------------------------------------------
+
+
+class Listening(Washout):
+    """A washout that also hears a signal, believed for 10 min between samples."""
+
+    class Input(eqx.Module):
+        """What drives it."""
+
+        heard: Array = quantity("1", "a signal", measured=True, longest_gap="10 min")
+
+
+def heard(start, stop, times=(0.0, 10.0, 30.0, 40.0)):
+    """Return the segments of a signal that is its own time."""
+    signal = drives(Listening(), Inputs(), {"heard": Series(np.array(times), np.array(times), "1")})
+    return build(Listening(), signal, start, stop, np.array([stop]))[0]
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 10), (2.5, 7.5), (30, 40)])
+def test_a_measured_signal_runs_linearly_between_samples_no_further_apart_than_believed(start, stop):
+    found = heard(start, stop)
+    np.testing.assert_allclose(found.level[:, 0], found.start, rtol=1e-12)
+    np.testing.assert_allclose(found.slope[:, 0], 1.0, rtol=1e-12)
+
+
+def test_a_measured_signal_holds_for_its_longest_gap_after_its_last_sample():
+    found = heard(40, 50)
+    assert (set(found.level[:, 0]), set(found.slope[:, 0])) == ({40.0}, {0.0})
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "span"), [(0, 40, "10 to 30"), (12, 20, "12 to 20"), (40, 60, "50 to 60"), (-20, 5, "-20 to -10")]
+)
+def test_a_measured_signal_is_unknown_where_its_samples_are_too_far_apart(start, stop, span):
+    with pytest.raises(ValueError, match=f"Measured `heard` is unknown from {span} min.*Give samples in between"):
+        heard(start, stop)

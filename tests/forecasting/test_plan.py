@@ -2,11 +2,14 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
+from jaxtyping import Array
 
 import twinprob as tp
+from tests.cases import Washout
 from tests.inference.test_fit import record, twin  # noqa: F401  fixtures shared with the fit's tests
 
 KEY = jax.random.key(7)
@@ -90,6 +93,22 @@ def test_a_setting_has_no_duration():
     assert [float(course.at(10 + m)) for m in (0, 29, 31, 61)] == pytest.approx([40, 40, 60, 30])
     with pytest.raises(ValueError, match="`inspired_oxygen` holds until the next"):
         tp.plan(twin, inspired_oxygen="60 % over 30 min")
+
+
+def test_a_balloon_pumps_ratio_is_planned_as_it_is_set():
+    class Assisted(Washout):
+        """A washout beside a balloon pump."""
+
+        class Input(eqx.Module):
+            """What drives it."""
+
+            drive: Array = tp.quantity("1/min", "drive")
+            balloon_ratio: Array = tp.quantity("1", "share of beats assisted")
+
+    running = tp.Record.admission(inputs=tp.Inputs.settings("balloon_ratio", 0, "1:1", "1"), time=10.0)
+    twin = tp.fit(Assisted(), running, key=KEY, method=tp.Laplace(draws=50, proposals=300))  # noqa: F811
+    course = followed(twin, balloon_ratio=["1:2 at +30 min", "1:4 at +60 min"])["balloon_ratio"]
+    assert [float(course.at(10 + m)) for m in (29, 31, 61)] == pytest.approx([1.0, 0.5, 0.25])
 
 
 # ---- a plan and the present ----------------------------------------------------------------------------------------

@@ -320,3 +320,8 @@ def test_a_row_that_was_replaced_is_gone_after_a_cut():
     insulin = Inputs.infusions("insulin", [0, 30], [np.inf, np.inf], [1.0, 4.0], "U/h", order="drip")["insulin"]
     later = insulin.after(50)
     assert (later.starts.tolist(), later.rates.tolist()) == ([50.0], [4.0])
+
+
+def test_a_balloon_pumps_ratio_is_a_setting_written_as_one_to_so_many():
+    course = Inputs.settings("balloon_ratio", [0, 60], ["1:1", "1:2"], "1")["balloon_ratio"]
+    np.testing.assert_array_equal(course.at([-1, 30, 90]), [np.nan, 1.0, 0.5])

@@ -158,7 +158,7 @@ def test_a_rate_that_changed_twice_in_one_piece_is_the_last():
 )  # fmt: skip
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
 def test_what_is_charted_again_unchanged_runs_on_through_pieces(setting, rows, cuts):
-    starts, values, late = (np.array(column, float) * scale for column, scale in zip(zip(*sorted(rows)), (5, 1, 5)))
+    starts, values, late = np.array(sorted(rows), float).T * [[5], [1], [5]]
     name, unit = ("peep", "cmH2O") if setting else ("insulin", "U/h")
     given_ = Inputs.infusions(name, starts, np.full(starts.size, np.inf), values, unit, known=starts + late)
     whole = glucose([0, 605], [8.0, 9.0], given_)
@@ -167,7 +167,8 @@ def test_what_is_charted_again_unchanged_runs_on_through_pieces(setting, rows, c
     for begin, end in itertools.pairwise(cuts):
         joined = join(joined, whole.between(begin, end)).record
     # By hand: of the rows known by the last cut, the one that began last before a time is in force at it.
-    seen, times = starts + late <= cuts[-1], TIMES[cuts[-1] > TIMES]
+    end = cuts[-1]
+    seen, times = starts + late <= end, TIMES[end > TIMES]
     begun = [np.flatnonzero(seen & (starts <= time)) for time in times]
     before = np.nan if setting else 0.0
     found = joined.inputs[name].at(times) if name in joined.inputs else np.full(times.size, before)

@@ -32,7 +32,7 @@ def write(folder, *, chart=(), labs=(), inputs=(), items=(), stays=STAYS):
     """Write a folder.
 
     `chart` holds (clock, item, value[, stored]), `labs` (clock, item, value[, stored, specimen]), `inputs` rows of
-    `given`, `items` (item, label).
+    `given`, `items` (item, label). A value may be a pair of its text and the number beside it.
     """
     rows: dict[str, list[dict]] = {name: [] for name in COLUMNS}
     rows["icu/icustays"] = [{**stay, "intime": clock("00:00"), "outtime": "2150-06-03 00:00:00"} for stay in stays]
@@ -41,11 +41,11 @@ def write(folder, *, chart=(), labs=(), inputs=(), items=(), stays=STAYS):
     for time, item, value, *stored in chart:
         late = clock(stored[0]) if stored else clock(time)
         times = {"charttime": clock(time), "storetime": late}
-        number = value if isinstance(value, int | float) else ""
+        value, number = _both(value)
         rows["icu/chartevents"].append({**STAYS[0], **times, "itemid": item, "value": value, "valuenum": number})
     for place, (time, item, value, *rest) in enumerate(labs):
         late = clock(rest[0]) if rest and rest[0] else clock(time)
-        number = value if isinstance(value, int | float) else ""
+        value, number = _both(value)
         row = {"subject_id": 1, "itemid": item, "charttime": clock(time), "storetime": late, "value": value}
         rows["hosp/labevents"].append({**row, "valuenum": number, "specimen_id": rest[1] if len(rest) > 1 else place})
     rows["icu/inputevents"] = [
@@ -59,3 +59,8 @@ def write(folder, *, chart=(), labs=(), inputs=(), items=(), stays=STAYS):
             table.writeheader()
             table.writerows(rows[name])
     return folder
+
+
+def _both(value):
+    """Return what stands in the columns value and valuenum."""
+    return value if isinstance(value, tuple) else (value, value if isinstance(value, int | float) else "")

@@ -73,6 +73,36 @@ def test_what_was_charted_is_known_when_it_was_entered(tmp_path):
     assert record.observations["glucose"].known.tolist() == [70.0]
 
 
+@pytest.mark.parametrize(
+    ("value", "expected", "limit"), [("LO", 20.0, -1), ("HIGH", 600.0, 1), (">500", 500.0, 1), ("61 L", 61.0, 0)]
+)
+def test_a_text_that_is_a_value_is_one(tmp_path, value, expected, limit):
+    record = read(tmp_path, {"limits": {"glucose": (20, 600, "mg/dL")}}, lab=[f"60,bedside glucose,{value},60"])
+    series = record.observations["glucose"]
+    assert (series.values.tolist(), series.limits.tolist()) == ([expected], [limit])
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("HI", "above the meter's limit, which is not known (say limits=)"),
+        ("clotted", "no number but 'clotted'"),
+        ("90-110", "no number but another text"),
+    ],
+)
+def test_a_text_that_is_none_is_counted_by_its_words(tmp_path, value, reason):
+    record = read(tmp_path, lab=[f"60,glucose,{value},60"])
+    assert "glucose" not in record.observations
+    assert record.skipped[f"glucose: {reason}"] == 1
+
+
+def test_two_settings_of_one_time_that_differ_are_counted_and_the_one_before_holds_on(tmp_path):
+    rows = ["60,60,PEEP,8", "180,180,PEEP,5", "180,180,PEEP,12", "300,300,PEEP/CPAP,10"]
+    record = read(tmp_path, respiratoryCharting=rows)
+    assert record.inputs["peep"].at([200.0, 310.0]).tolist() == [8.0, 10.0]
+    assert record.skipped["peep: two different settings at one time, the one before holds on"] == 2
+
+
 def test_a_result_below_a_limit_is_a_detection_limit(tmp_path):
     series = read(tmp_path, lab=["60,bedside glucose,<40,60"]).observations["glucose"]
     assert (series.values.tolist(), series.limits.tolist()) == ([40.0], [-1])

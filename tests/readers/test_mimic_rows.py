@@ -248,11 +248,84 @@ def test_a_setting_holds_until_its_next_row_however_long(tmp_path):
     assert ventilation.read(write(tmp_path, chart=chart), 100).inputs["peep"].at(2800.0) == 8.0
 
 
-def test_a_ventilator_on_standby_sets_nothing_but_oxygen(tmp_path):
-    chart = [("00:30", SATURATION, 95), ("01:00", 220339, 8), ("01:00", FRACTION, 40), ("03:00", 223849, "Standby")]
+@pytest.mark.parametrize("standby", ["Standby", ("Standby", 30)])  # MIMIC-III writes the mode's number beside it
+def test_a_ventilator_on_standby_sets_nothing_but_oxygen(tmp_path, standby):
+    chart = [("00:30", SATURATION, 95), ("01:00", 220339, 8), ("01:00", FRACTION, 40), ("03:00", 223849, standby)]
     inputs = ventilation.read(write(tmp_path, chart=chart), 100).inputs
     assert np.isnan(inputs["peep"].at(200.0))
     assert inputs["inspired_oxygen"].at(200.0) == 0.4
+
+
+def test_two_settings_of_one_time_that_differ_are_counted_and_the_one_before_holds_on(tmp_path):
+    chart = [("00:30", SATURATION, 95), *[(time, 220339, peep) for time, peep in (("01:00", 8), ("03:00", 5))]]
+    record = ventilation.read(write(tmp_path, chart=[*chart, ("03:00", 220339, 12), ("05:00", 220339, 10)]), 100)
+    assert record.inputs["peep"].at([200.0, 310.0]).tolist() == [8.0, 10.0]
+    assert record.skipped["peep: two different settings at one time, the one before holds on"] == 2
+
+
+def test_of_two_items_of_one_time_the_setting_counts_before_what_shows_it(tmp_path):
+    chart = [("00:30", SATURATION, 95), ("01:00", 505, 9), ("01:00", 506, 8)]
+    record = ventilation.read(write(tmp_path, chart=chart), 100)
+    assert record.inputs["peep"].at(120.0) == 8.0
+    assert record.skipped["peep: another item charts the setting itself at the same time"] == 1
+
+
+# ---- texts -----------------------------------------------------------------------------------------------------------
+
+METER = {"glucose": (1.1, 33.3, "mmol/L")}
+FINGER = 225664
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "limit"),
+    [
+        ("LO", 1.1 * 18.016, -1),
+        ("high", 33.3 * 18.016, 1),
+        ("<40", 40.0, -1),
+        (("> 500", 500), 500.0, 1),
+        ("< 2.2 mmol/L", 2.2 * 18.016, -1),
+        ("112*", 112.0, 0),
+    ],
+)
+def test_a_text_that_is_a_value_is_one(tmp_path, value, expected, limit):
+    record = mimic.read(write(tmp_path, chart=[("01:00", FINGER, value)]), 100, limits=METER)
+    series = record.observations["glucose"]
+    assert (series.values.tolist(), series.limits.tolist()) == ([pytest.approx(expected)], [limit])
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("LO", r"below the meter's limit, which is not known (say limits=)"),
+        ("clotted", "no number but 'clotted'"),
+        ("see Dr. Miller", "no number but another text"),
+        ("", "not a number"),
+    ],
+)
+@pytest.mark.parametrize(("item", "name"), [(FINGER, "glucose"), (220045, "heart_rate"), (220224, "arterial_oxygen")])
+def test_a_text_that_is_none_is_counted_by_its_words(tmp_path, value, reason, item, name):
+    record = mimic.read(write(tmp_path, chart=[("01:00", SATURATION, 95), ("01:00", item, value)]), 100)
+    assert name not in record.observations
+    assert record.skipped[f"{name}: {reason}"] == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "kept", "limits", "reason"),
+    [
+        (("<40", 62), [62.0], [0], "a limit beside a value measured at the same time"),
+        (("<40", "<60"), [40.0], [-1], "a wider limit at the same time"),
+    ],
+)
+def test_a_limit_is_never_averaged(tmp_path, values, kept, limits, reason):
+    record = mimic.read(write(tmp_path, chart=[("01:00", FINGER, value) for value in values]), 100)
+    series = record.observations["glucose"]
+    assert (series.values.tolist(), series.limits.tolist()) == (kept, limits)
+    assert record.skipped[f"glucose: {reason}"] == 1
+
+
+def test_limits_that_no_meter_has_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="Argument `limits` of glucose must be the lowest and the highest"):
+        mimic.read(write(tmp_path, chart=SEEN), 100, limits={"glucose": (600, 20, "mg/dL")})
 
 
 # ---- the whole record ------------------------------------------------------------------------------------------------

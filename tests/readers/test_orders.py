@@ -37,6 +37,41 @@ def test_the_same_row_twice_counts_once_and_is_said(row):
     assert dict(record.skipped) == {"insulin: the same row twice counts once": 1}
 
 
+def test_a_row_without_an_order_beside_named_ones_is_an_order_of_its_own():
+    rows = ("0,100,insulin,1,U/h,a", "20,40,insulin,2,U/h,", "60,80,insulin,4,U/h,")
+    course = dosed(*rows, header=f"{INPUTS},order").inputs["insulin"]
+    assert course.at([10, 30, 50, 70, 90]).tolist() == [1.0, 3.0, 1.0, 5.0, 1.0]
+
+
+def test_rows_without_an_order_are_one_order_where_none_is_named():
+    course = dosed("0,100,insulin,1,U/h,", "20,100,insulin,2,U/h,", header=f"{INPUTS},order").inputs["insulin"]
+    assert course.at([10, 30]).tolist() == [1.0, 2.0]
+
+
+def test_the_same_row_twice_counts_once_also_without_an_order():
+    rows = ("0,100,insulin,1,U/h,a", "20,,insulin,2,U,", "20,,insulin,2,U,")
+    assert dosed(*rows, header=f"{INPUTS},order").inputs["insulin"].to("U/min").amount(0, 100) == pytest.approx(
+        100 / 60 + 2
+    )
+
+
+def test_overlapping_rows_without_an_order_beside_named_ones_are_refused():
+    rows = ("0,100,insulin,1,U/h,a", "20,40,insulin,2,U/h,", "30,80,insulin,4,U/h,")
+    with pytest.raises(ValueError, match="Row 4 .*'order' is empty, as it is in row 3, which still runs then"):
+        dosed(*rows, header=f"{INPUTS},order")
+
+
+@pytest.mark.parametrize(("cell", "share"), [("1:2", 0.5), ("1 : 3", 1 / 3), ("0:1", 0.0), ("1", 1.0)])
+def test_a_balloon_pumps_ratio_is_the_share_of_beats_that_it_assists(cell, share):
+    course = dosed(f"0,balloon_ratio,{cell},1", header="start,variable,value,unit").inputs["balloon_ratio"]
+    assert (course.setting, course.at(30)) == (True, pytest.approx(share))
+
+
+def test_a_balloon_ratio_of_two_is_refused_with_its_form():
+    with pytest.raises(ValueError, match="balloon_ratio.*One beat in two is 1:2"):
+        dosed("0,balloon_ratio,2,1", header="start,variable,value,unit")
+
+
 def test_the_same_dose_of_two_orders_is_two_doses():
     record = dosed("10,,insulin,5,U,1", "10,,insulin,5,U,2", header=f"{INPUTS},order")
     assert record.inputs["insulin"].to("U/min").amount(0, 60) == pytest.approx(10)

@@ -121,7 +121,8 @@ def build(
     unit = minutes_per_unit(model)
     _check_size(start, stop, origin, model.step * unit, [process.interval for process in processes.values()])
     marks = [np.asarray([start, stop]), np.asarray(times, float)]
-    marks += [drive_times for drive_times, _, _ in drives.values()]
+    # Where a signal becomes unknown it does so beside a sample, which is the border.
+    marks += [at[np.isfinite(values)] if linear else at for at, values, linear in drives.values()]
     for process in processes.values():
         marks.append(origin + process.interval * np.arange(math.ceil((stop - origin) / process.interval)))
     borders = _distinct(np.concatenate(marks), start, stop)
@@ -134,10 +135,10 @@ def build(
         if drives
         else np.zeros((len(begins), 0))
     )
-    _require_known(drives, begins, ends, level)
     slope = (
         np.stack([_slope(d, middle) for d in drives.values()], axis=-1) * unit if drives else np.zeros((len(begins), 0))
     )
+    _require_known(drives, begins, ends, level + slope)
     knot = (
         np.stack([np.floor((middle - origin) / p.interval).astype(np.int32) for p in processes.values()], axis=-1)
         if processes
@@ -209,7 +210,7 @@ def drives(model, inputs: Inputs, measured: Mapping[str, Series], *, weight: flo
                 )
             series = measured[name]
             values = convert(series.values, series.unit, declared.unit, variable=name, weight=weight)
-            collected[name] = (series.times, np.asarray(values, float), True)
+            collected[name] = (*_gapped(series.times, np.asarray(values, float), declared.longest_gap), True)
         elif name in inputs:
             course = dataclasses.replace(inputs[name], setting=declared.setting)
             times, values = course.steps()
@@ -221,6 +222,21 @@ def drives(model, inputs: Inputs, measured: Mapping[str, Series], *, weight: flo
     return collected
 
 
+def _gapped(times: np.ndarray, values: np.ndarray, longest: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return a signal that is NaN between samples further apart than `longest` (min), and so long before and after."""
+    if longest is None or not times.size:
+        return times, values
+    longest *= 1.0 + 1e-9  # a rounded time is no gap
+    wide = np.flatnonzero(np.diff(times) > longest)
+    edges = np.array([times[0] - longest, times[-1] + longest])
+    inside = [np.nextafter(times[wide], np.inf), np.nextafter(times[wide + 1], -np.inf)]
+    outside = [np.nextafter(edges, [-np.inf, np.inf])]
+    every = np.concatenate([times, edges, *inside, *outside])
+    held = np.concatenate([values, values[[0, -1]], np.full(every.size - times.size - 2, np.nan)])
+    order = np.argsort(every, kind="stable")
+    return every[order], held[order]
+
+
 def _absent(declared) -> float:
     """Return what an input is where it was not charted: a setting without a default is unknown."""
     return np.nan if declared.default is None else float(declared.default)
@@ -229,18 +245,26 @@ def _absent(declared) -> float:
 def _require_known(drives: Mapping[str, Drive], begins: np.ndarray, ends: np.ndarray, level: np.ndarray) -> None:
     for place, name in enumerate(drives):
         unknown = np.flatnonzero(np.isnan(level[:, place]))
-        if unknown.size:
-            first, last = begins[unknown[0]], ends[unknown[-1]]
-            times, values, _ = drives[name]
-            never = np.isnan(values).all()
-            before = not never and first <= times[np.flatnonzero(~np.isnan(values))[0]]
-            remedy = "(value, unit)" if never else repr("first" if before else "last")
+        if not unknown.size:
+            continue
+        times, values, linear = drives[name]
+        following = np.append(np.flatnonzero(np.diff(unknown) > 1), unknown.size - 1)[0]
+        first, last = begins[unknown[0]], ends[unknown[following]]
+        if linear:
             raise ValueError(
-                f"Setting `{name}` is unknown from {first:g} to {last:g} min"
-                f"{', it was never charted' if never else ''}: an uncharted setting is not zero. Give it "
-                f"(`Inputs.settings`), begin later (`record.since`), or say what to assume, e.g. "
-                f"`record.assuming({name}={remedy})`."
+                f"Measured `{name}` is unknown from {first:g} to {last:g} min: its samples there are further apart than "
+                "the model believes a line between them, or there are none. Give samples in between, or keep the part "
+                "of the record that has them (`record.since`, `record.until`)."
             )
+        never = np.isnan(values).all()
+        before = not never and first <= times[np.flatnonzero(~np.isnan(values))[0]]
+        remedy = "(value, unit)" if never else repr("first" if before else "last")
+        raise ValueError(
+            f"Setting `{name}` is unknown from {first:g} to {last:g} min"
+            f"{', it was never charted' if never else ''}: an uncharted setting is not zero. Give it "
+            f"(`Inputs.settings`), begin later (`record.since`), or say what to assume, e.g. "
+            f"`record.assuming({name}={remedy})`."
+        )
 
 
 def _value(drive, begins, middle):
@@ -255,7 +279,7 @@ def _slope(drive, middle):
     if not linear or len(times) < 2:
         return np.zeros(len(middle))
     position = np.searchsorted(times, middle, side="right") - 1
-    slopes = np.append(np.diff(values) / np.diff(times), 0.0)
+    slopes = np.append(np.diff(values) / np.diff(times), 0.0 * values[-1])  # unknown after what is unknown
     return np.where(position >= 0, slopes[np.maximum(position, 0)], 0.0)
 
 

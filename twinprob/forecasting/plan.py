@@ -13,6 +13,7 @@ from ..modeling.model import nearest
 from ..patient.course import Course
 from ..patient.inputs import Inputs
 from ..patient.units import VOCABULARY, convert, minutes, per_time, span
+from ..patient.vocabulary import from_ratio
 
 _STEP = re.compile(
     r"\s*(?P<size>[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(?P<unit>.*?)"
@@ -104,7 +105,9 @@ def _step(twin: Twin, name: str, given: Any) -> Step:
             f"The plan of `{name}` begins at {begin:g} min, before the twin's present at {twin.now:g} min: times are "
             "the record's; count from the present with a plus, e.g. '+30 min'."
         )
-    size, unit = float(found["size"]), found["unit"].strip()
+    size, unit = found["size"], found["unit"].strip()
+    share = from_ratio(name, f"{size}{unit}")
+    size, unit = (float(size), unit) if isinstance(share, str) else (float(share), "1")
     dose = bool(unit) and not per_time(unit) and not _level(twin, name)
     return Step(size, unit, begin, minutes(over) if over is not None else 1.0 if dose else math.inf)
 

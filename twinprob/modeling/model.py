@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from ..patient.require import require_kind
+from ..patient.units import minutes
 from ..patient.vocabulary import VOCABULARY
 from .declarations import median, require_declared
 from .process import AbstractProcess
@@ -34,7 +35,10 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
-    """The declaration of one state, input or output: unit, meaning, noise, and what an input is where none is given."""
+    """The declaration of one state, input or output: unit, meaning, noise, and what an input is where none is given.
+
+    `longest_gap` is in min, None where it is not limited.
+    """
 
     unit: str
     about: str
@@ -42,6 +46,7 @@ class Quantity:
     measured: bool
     default: float | None
     setting: bool = False
+    longest_gap: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +90,7 @@ def quantity(
     measured: bool = False,
     setting: bool = False,
     default: float | None = None,
+    longest_gap: float | str | None = None,
 ) -> Any:
     """Declare a state, input or output with its unit.
 
@@ -105,8 +111,24 @@ def quantity(
         What the equations take where a setting was never charted and they can do without it (a model's word for "not
         used"). Without it an uncharted setting is unknown and the model cannot be simulated there; what is given to
         the patient is 0 where nothing was charted.
+    longest_gap : float or str, min, optional
+        How far apart two samples of a measured signal may be for the line between them to be believed; before the
+        first and after the last they hold for as long. Elsewhere the signal is unknown and the model cannot be
+        simulated. Only the author of a model knows how fast its signal moves, so that nothing is assumed here; a
+        measured input that is declared without it runs linearly over every gap, however long.
+
+    Raises
+    ------
+    ValueError
+        If a longest gap is given for what is not measured, or is not above zero.
     """
-    return dataclasses.field(metadata={"quantity": Quantity(unit, about, noise, measured, default, setting)})
+    gap = None if longest_gap is None else minutes(longest_gap)
+    if gap is not None and not (measured and gap > 0):
+        raise ValueError(
+            f"`longest_gap` must be above zero and is said of a measured input, but is {gap:g} min"
+            f"{'' if measured else ' of one that is not: add measured=True, or leave it out'}."
+        )
+    return dataclasses.field(metadata={"quantity": Quantity(unit, about, noise, measured, default, setting, gap)})
 
 
 def covariate(unit: str, *, value: float) -> Any:

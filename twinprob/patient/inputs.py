@@ -23,6 +23,7 @@ from .input_checks import (
     refuse_contradiction,
     refuse_twice,
 )
+from .vocabulary import from_ratio
 
 __all__ = ["Course", "Inputs"]
 
@@ -94,7 +95,7 @@ class Inputs:
         starts, ends : (change,) min
             Numbers, or text such as "24 h". An infusion that is still running ends at ``inf``.
         rates : (change,)
-            In `unit`.
+            In `unit`; of a balloon pump also text such as "1:2".
         unit : str
             A rate, for example "U/h" or "ug/kg/min".
         bolus : bool or (change,) bool
@@ -124,7 +125,7 @@ class Inputs:
         setting = is_setting(variable, own) if setting is None else setting
         unit = check_unit(variable, unit, own, setting=setting)
         begins, stops = read_times(variable, "start", starts, unit), read_times(variable, "end", ends, unit)
-        amounts = np.array(rates, float, ndmin=1)
+        amounts = np.array([from_ratio(variable, rate) for rate in np.array(rates, object, ndmin=1)], float)
         if not begins.size == stops.size == amounts.size:
             raise ValueError(
                 f"{variable} needs as many starts as ends and rates, but has {begins.size}, {stops.size} and "

@@ -258,7 +258,7 @@ def check_covariate(name: str, given: Any, own: tuple[str, ...]) -> Covariate:
     given_later = rest[0] if rest else ()
     moments = _read_times(name, "changes", [time for time, _ in given_later])
     changes = tuple(zip(moments.tolist(), (float(other) for _, other in given_later), strict=True))
-    if list(changes) != sorted(changes):
+    if not np.all(np.isfinite(moments)) or list(changes) != sorted(changes):
         raise ValueError(f"Covariate {name!r} must have changes in order of their time.")
     if name not in own:
         units.require_plausible(name, np.array([float(value), *(other for _, other in changes)]), unit)

@@ -352,7 +352,7 @@ def require_plausible(
     others = [other for other in usual if other != normalize(unit) and _fits(variable, values, other)]
     remedy = (
         f"In {' or '.join(others)} every value would be plausible: check the declared unit."
-        if others
+        if others and not entry.ratio
         else (entry.hint or "Check the value and its unit.")
     )
     named = labels[bad[0]] if labels else f"{variable}[{bad[0]}]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -52,6 +53,8 @@ class Variable:
     setting : bool
         Whether an input is a setting or a state of the patient's that holds until the next row and is unknown before
         the first, not something given, which is zero where nothing was charted.
+    ratio : bool
+        Whether values may be written "1:2".
     """
 
     unit: str
@@ -70,6 +73,7 @@ class Variable:
     source: str = "setting from clinical experience"
     charge: int | None = None
     hint: str = ""
+    ratio: bool = False
 
 
 _GLUCOSE = 180.16  # g/mol; mmol/L = mg/dL / 18.016
@@ -153,6 +157,16 @@ _KNOWN = {
     ),
     "alveolar_ventilation": Variable("L/min", 0.0, 60.0, "input", "alveolar ventilation", setting=True),
     "cardiac_output": Variable("L/min", 0.3, 30.0, "input", "cardiac output", setting=True),
+    "balloon_ratio": Variable(
+        "1",
+        0.0,
+        1.0,
+        "input",
+        "share of beats that a balloon pump assists",
+        setting=True,
+        ratio=True,
+        hint="One beat in two is 1:2, or 0.5.",
+    ),
     "hemoglobin": Variable("g/dL", 2.0, 25.0, "input", "hemoglobin", _HEMOGLOBIN, setting=True),
     # Circulation: pressures and flows, vasoactive drugs, volumes. An arterial pressure beyond these is a flush.
     "mean_arterial_pressure": Variable("mmHg", 5.0, 250.0, "observation", "mean arterial pressure"),
@@ -197,6 +211,25 @@ VOCABULARY: Mapping[str, Variable] = MappingProxyType(
         for name, entry in _KNOWN.items()
     }
 )
+
+
+def from_ratio(name: str, text: object) -> object:
+    """Return a value written as a ratio, such as "1:2" of a balloon pump, as a number; anything else as it is.
+
+    Parameters
+    ----------
+    name : str
+        Of a variable; only those whose values are written so are read.
+    text : object
+
+    Returns
+    -------
+    value : object
+        0.5 for "1:2", which is every second beat; 0 for "0:1", off.
+    """
+    entry = VOCABULARY.get(name)
+    found = re.fullmatch(r"\s*([01])\s*:\s*([1-9])\s*", text) if entry and entry.ratio and isinstance(text, str) else None
+    return int(found[1]) / int(found[2]) if found else text
 
 
 def known(name: str, *, own: Iterable[str] = (), kind: Kind | None = None) -> str:

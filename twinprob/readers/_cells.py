@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..patient import units
+from ..patient.vocabulary import from_ratio
 
 _NUMBER = r"[-+\u2212]?(?:\d[\d.,']*|[.,]\d+)(?:[eE][-+]?\d+)?"
 _BELOW = r"<=?|≤|less than(?: or equal to)?|below|under|lt|not above|at most|up to"
@@ -88,6 +89,7 @@ def read_cell(cell: Any, variable: str, *, decimal: str = ".") -> Cell:
     """
     if cell is None:
         return Cell(math.nan, note="no value")
+    cell = from_ratio(variable, cell)
     if not isinstance(cell, str):
         return _of_object(cell)
     text = re.sub(r"\s+", " ", cell.replace("\u2212", "-")).strip()

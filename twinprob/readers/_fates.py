@@ -72,7 +72,7 @@ class Fates:
 def one_value_each(
     times: np.ndarray, values: np.ndarray, limits: np.ndarray, known: np.ndarray, fates: Fates
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Count what is charted twice once, and average what differs at one time.
+    """Count what is charted twice once, and average what differs at one time; a limit is never averaged.
 
     Parameters
     ----------
@@ -92,6 +92,8 @@ def one_value_each(
     again = np.append(False, (np.diff(moments) == 0) & (np.diff(amounts) == 0) & (np.diff(bounds) == 0))[: places.size]
     fates.merge(places[again], "the same value charted twice")
     places = places[~again]
+    _settle_limits(times, values, limits, places, fates)
+    places = places[fates.left[places]]
     moments, first, which, count = np.unique(times[places], return_index=True, return_inverse=True, return_counts=True)
     others = np.ones(places.size, bool)
     others[first] = False
@@ -100,3 +102,17 @@ def one_value_each(
     known_then = np.full(moments.size, -np.inf)
     np.fmax.at(known_then, which, known[places])
     return moments, means, np.where(count == 1, limits[places][first], 0).astype(np.int8), known_then
+
+
+def _settle_limits(times: np.ndarray, values: np.ndarray, limits: np.ndarray, places: np.ndarray, fates: Fates) -> None:
+    """Of rows of one time let a measured value count before a limit, and of limits of one side the tightest."""
+    for moment in np.unique(times[places][limits[places] != 0]):
+        here = places[times[places] == moment]
+        bounds = here[limits[here] != 0]
+        if bounds.size < here.size:
+            fates.merge(bounds, "a limit beside a value measured at the same time")
+        elif np.unique(limits[bounds]).size > 1:
+            fates.aside(bounds, "below one limit and above another at the same time")
+        else:
+            tightest = bounds[np.argmax(values[bounds] * limits[bounds])]
+            fates.merge(bounds[bounds != tightest], "a wider limit at the same time")

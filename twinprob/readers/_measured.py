@@ -227,8 +227,11 @@ def _weight(rows: Sequence[Row]) -> tuple[tuple[Any, ...], list[Entry]]:
         if not math.isclose(values[place], values[twin], rel_tol=SAME):
             raise row.fault("value", f"contradicts row {rows[twin].number}: weight has two different values, keep one.")
         if abs(values[place] / middle - 1.0) > APART:
-            raise row.fault("value", f"is more than {APART:.0%} from the median of what was charted, {middle:.3g} "
-                                     f"{unit}: weight has a slip, or another unit; keep the rows that are right.")  # fmt: skip
+            raise row.fault(
+                "value",
+                f"is more than {APART:.0%} from the median of what was charted, {middle:.3g} {unit}: weight has a "
+                "slip, or another unit; keep the rows that are right.",
+            )
     told = weighed(times, values)
     several = np.unique(values[told.near]).size > 1
     words = np.where(

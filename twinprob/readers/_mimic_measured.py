@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..patient import units
+from ._beyond import Meters, numbers_of
 from ._fates import Fates, one_value_each
 from ._mimic_items import (
     CIRCULATION,
@@ -34,7 +35,6 @@ _SHOWN = {
 AHEAD = 60.0  # min; from spring to autumn
 LATE = 61.0  # min; within which a charted gas with the laboratory's value is its copy, setting
 ARTERIAL_OXYGEN = 60.0  # mmHg; venous blood has hardly more, so that a sample without a label is arterial, setting
-_LIMIT = r"(?i)^\s*(greater than|less than|>|<)\s*=?\s*(\d+(?:\.\d+)?)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +99,12 @@ class Measured:
         The stay's.
     labs : View
         The person's, within the stay; see `own_clock`.
+    meters : mapping
+        The lowest and the highest reading of a variable's meter, and their unit.
     """
 
-    def __init__(self, chart: View, labs: View) -> None:
-        self.chart, self.labs = chart, labs
+    def __init__(self, chart: View, labs: View, meters: Meters) -> None:
+        self.chart, self.labs, self.meters = chart, labs, meters
         self.shift, self.drawn = own_clock(labs, chart)
         # A laboratory without a time of storing (MIMIC-III) does not say when a result was known.
         self.result = np.maximum(np.where(np.isnan(labs.stored), np.nan, labs.stored + self.shift), self.drawn)
@@ -131,8 +133,8 @@ class Measured:
         return found
 
     def _charted(self, name: str, charted: Charted) -> tuple:
-        times, values, fates = from_chart(self.chart, name, charted)
-        found = one_value_each(times, values, np.zeros(times.size, np.int8), fates.known, fates)
+        times, values, limits, fates = from_chart(self.chart, name, charted, self.meters)
+        found = one_value_each(times, values, limits, fates.known, fates)
         self._fates.append((fates, times))
         return (found[0], found[1], charted.unit, found[2], found[3])
 
@@ -141,13 +143,15 @@ class Measured:
         mine = np.isin(self.labs.item, GLUCOSE_LAB)
         labs, drawn, shifted = self.labs.select(mine), self.drawn[mine], self.shift[mine] > 0
         times = np.append(drawn, chart.time)
-        numbers = [censored(labs), censored(chart)]
-        values = np.concatenate([one for one, _ in numbers])
-        limits = np.concatenate([one for _, one in numbers])
+        read = numbers_of(
+            "glucose", np.append(labs.number, chart.number), [*texts(labs.text), *texts(chart.text)],
+            GLUCOSE.unit, self.meters,
+        )  # fmt: skip
+        values, limits = read.values, read.limits
         known = np.append(self.result[mine], chart.known)
         fates = _fates("glucose", labs, chart, np.where(np.isnan(known), times, known))
         fates.aside(np.append(labs.error, chart.error), "charted as an error")
-        fates.aside(~np.isfinite(values), "not a number")
+        read.account(fates)
         fates.aside(~np.isfinite(times), "no time")
         fates.aside(~units.plausible("glucose", np.nan_to_num(values, nan=-1.0), GLUCOSE.unit), "implausible")
         charted = set(zip(chart.time.tolist(), chart.number.tolist(), strict=True))
@@ -191,9 +195,7 @@ class Measured:
                 f"blood of unknown site (no specimen, not charted as arterial, oxygen below {ARTERIAL_OXYGEN:g} mmHg)",
             )
             times, known = part.times, part.known
-            moments, means, bounds, then = one_value_each(
-                times, part.values, np.zeros(times.size, np.int8), known, part.fates
-            )
+            moments, means, bounds, then = one_value_each(times, part.values, part.limits, known, part.fates)
             found[name] = (moments, means, LUNGS[name].unit, bounds, np.fmax(then, moments))
             self._fates.append((part.fates, times))
         told = self.labs.select(np.isin(self.labs.item, SPECIMEN))
@@ -204,11 +206,13 @@ class Measured:
         chart = self.chart.select(np.isin(self.chart.item, LUNGS[name].items))
         mine = np.flatnonzero(self.labs.item == item)
         labs, drawn, result = self.labs.select(mine), self.drawn[mine], self.result[mine]
-        times, values = np.append(drawn, chart.time), np.append(labs.number, chart.number)
-        known = np.append(result, chart.known)
+        times, numbers = np.append(drawn, chart.time), np.append(labs.number, chart.number)
+        words = [*texts(labs.text), *texts(chart.text)]
+        read = numbers_of(name, numbers, words, LUNGS[name].unit, self.meters)
+        values, known = read.values, np.append(result, chart.known)
         fates = _fates(name, labs, chart, np.where(np.isnan(known), times, known))
         fates.aside(np.append(labs.error, chart.error), "charted as an error")
-        fates.aside(~np.isfinite(values), "not a number")
+        read.account(fates)
         fates.aside(~np.isfinite(times), "no time")
         fates.aside(~units.plausible(name, np.nan_to_num(values, nan=-1.0), LUNGS[name].unit), "implausible")
         usable = fates.left
@@ -221,18 +225,18 @@ class Measured:
         if name == "arterial_oxygen":
             vouched |= {one for one, value in zip(samples, labs.number, strict=True) if value >= ARTERIAL_OXYGEN}
         together = [(lab, drawn.size + copy) for lab, copy in pairs if drawn[lab] == chart.time[copy]]
-        return _Gas(times, values, known, samples, vouched, together, fates)
+        return _Gas(times, values, read.limits, known, samples, vouched, together, fates)
 
     def _circulation(self) -> dict[str, tuple]:
-        parts = {name: from_chart(self.chart, name, charted) for name, charted in CIRCULATION.items()}
+        parts = {name: from_chart(self.chart, name, charted, self.meters) for name, charted in CIRCULATION.items()}
         highs, lows = _means(*parts["systolic_pressure"]), _means(*parts["diastolic_pressure"])
         both, first, second = np.intersect1d(highs[0], lows[0], return_indices=True)
         wrong = both[highs[1][first] <= lows[1][second]]
         found = {}
-        for name, (times, values, fates) in parts.items():
+        for name, (times, values, limits, fates) in parts.items():
             if name in ("mean_arterial_pressure", "systolic_pressure", "diastolic_pressure"):
                 fates.aside(np.isin(times, wrong), "systolic not above diastolic")
-            one = one_value_each(times, values, np.zeros(times.size, np.int8), fates.known, fates)
+            one = one_value_each(times, values, limits, fates.known, fates)
             found[name] = (one[0], one[1], CIRCULATION[name].unit, one[2], one[3])
             self._fates.append((fates, times))
         return found
@@ -244,6 +248,7 @@ class _Gas:
 
     times: np.ndarray
     values: np.ndarray
+    limits: np.ndarray
     known: np.ndarray
     samples: list[float]
     vouched: set[float]
@@ -251,8 +256,8 @@ class _Gas:
     fates: Fates
 
 
-def _means(times: np.ndarray, values: np.ndarray, fates: Fates) -> tuple[np.ndarray, np.ndarray]:
-    left = fates.left
+def _means(times: np.ndarray, values: np.ndarray, limits: np.ndarray, fates: Fates) -> tuple[np.ndarray, np.ndarray]:
+    left = fates.left & (limits == 0)
     moments, which, count = np.unique(times[left], return_inverse=True, return_counts=True)
     return moments, np.bincount(which, values[left], moments.size) / np.maximum(count, 1)
 
@@ -277,25 +282,16 @@ def _fates(name: str, labs: View, chart: View, known: np.ndarray) -> Fates:
     return Fates(source, name, np.append(labs.row, chart.row), known)
 
 
-def censored(rows: View) -> tuple[np.ndarray, np.ndarray]:
-    """Return numbers with those of texts such as ">500" among them, and on which side of a limit they stand."""
-    values, limits = rows.number.copy(), np.zeros(rows.row.size, np.int8)
-    blank = np.flatnonzero(np.isnan(values))
-    if blank.size:
-        found = texts(rows.text.iloc[blank]).str.extract(_LIMIT)
-        values[blank] = found[1].astype(float).to_numpy()
-        above = found[0].fillna("").str.lower().isin(["greater than", ">"]).to_numpy()
-        limits[blank] = np.where(np.isnan(values[blank]), 0, np.where(above, 1, -1))
-    return values, limits
-
-
-def from_chart(chart: View, name: str, charted: Charted) -> tuple[np.ndarray, np.ndarray, Fates]:
-    """Return times, values in the vocabulary's unit and fates of one variable's rows of the chart."""
+def from_chart(
+    chart: View, name: str, charted: Charted, meters: Meters
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Fates]:
+    """Return times, values in the vocabulary's unit, limits and fates of one variable's rows of the chart."""
     some = chart.select(np.isin(chart.item, charted.items))
-    values = some.number / charted.per
+    read = numbers_of(name, some.number, texts(some.text), charted.unit, meters, per=charted.per)
+    values = read.values
     fates = Fates(some.source, name, some.row, some.known)
     fates.aside(some.error, "charted as an error")
-    fates.aside(~np.isfinite(values), "not a number")
+    read.account(fates)
     fates.aside(~np.isfinite(some.time), "no time")
     if name == "inspired_oxygen":
         values = fractions(values, fates)
@@ -305,7 +301,7 @@ def from_chart(chart: View, name: str, charted: Charted) -> tuple[np.ndarray, np
         with np.errstate(invalid="ignore"):
             outside = ~((values >= charted.low) & (values <= charted.high))
         fates.aside(outside, f"artefact, not {charted.low:g} to {charted.high:g}")
-    return some.time, values, fates
+    return some.time, values, read.limits, fates
 
 
 def fractions(values: np.ndarray, fates: Fates) -> np.ndarray:

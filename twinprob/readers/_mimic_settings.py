@@ -41,28 +41,57 @@ def settings(chart: View, lead: float, found: dict[str, tuple]) -> tuple[Inputs,
     parts: dict[str, Setting] = {}
     lines: list[Line] = []
     for name, (first, second) in SETTINGS.items():
-        times, values, fates = from_chart(chart, name, first)
-        parts[name] = once(times, values, fates)
+        times, values, limits, fates = from_chart(chart, name, first, {})
+        fates.aside(limits != 0, "a limit, no setting")
+        items = chart.item[np.isin(chart.item, first.items)]
+        parts[name] = set_once(times, values, np.array([first.items.index(item) for item in items.tolist()]), fates)
         lines += fates.lines()
         if second is None:
             continue
-        times, values, fates = from_chart(chart, name, second)
+        times, values, limits, fates = from_chart(chart, name, second, {})
+        fates.aside(limits != 0, "a limit, no setting")
         parts[name] = with_measured(parts[name], times, values, fates)
         if name != "tidal_volume":  # a measured volume is an observation, and accounted for as one
             lines += fates.lines()
     return held(parts, _standby(chart), lead, found), {name: part[0] for name, part in parts.items()}, lines
 
 
-def once(times: np.ndarray, values: np.ndarray, fates: Fates) -> Setting:
-    """Return one value for each time a setting was charted at: times, values, known."""
+def set_once(times: np.ndarray, values: np.ndarray, ranks: np.ndarray, fates: Fates) -> Setting:
+    """Return one value for each time a setting was charted at: times, values, known.
+
+    Parameters
+    ----------
+    times, values, ranks : (row,)
+        Of rows that differ at one time, those of the lowest rank count: the setting itself before what only shows it.
+        If these differ, which of them was in force is not known: none counts, and the setting before holds on.
+    fates : Fates
+        Of these rows.
+
+    Returns
+    -------
+    times, values, known : (time,)
+    """
+    left = fates.left
+    moments, counts = np.unique(times[left], return_counts=True)
+    for moment in moments[counts > 1]:
+        here = np.flatnonzero(left & (times == moment))
+        best = here[ranks[here] == ranks[here].min()]
+        if np.unique(values[here]).size > 1:
+            fates.merge(np.setdiff1d(here, best), "another item charts the setting itself at the same time")
+        if np.unique(values[best]).size > 1:
+            fates.aside(best, "two different settings at one time, the one before holds on")
+    return _once(times, values, fates)
+
+
+def _once(times: np.ndarray, values: np.ndarray, fates: Fates) -> Setting:
     found = one_value_each(times, values, np.zeros(times.size, np.int8), fates.known, fates)
     return found[0], found[1], np.fmax(found[3], found[0])
 
 
 def with_measured(charted: Setting, times: np.ndarray, values: np.ndarray, fates: Fates) -> Setting:
-    """Let what was measured stand for a setting at times at which none is charted."""
+    """Let what was measured, averaged, stand for a setting at times at which none is charted."""
     fates.merge(np.isin(times, charted[0]), "a set value is charted at the same time")
-    measured = once(times, values, fates)
+    measured = _once(times, values, fates)
     order = np.argsort(np.append(charted[0], measured[0]), kind="stable")
     first, second, third = (np.append(mine, theirs)[order] for mine, theirs in zip(charted, measured, strict=True))
     return first, second, third

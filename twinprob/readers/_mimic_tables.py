@@ -177,8 +177,9 @@ def _table(
                 keep = keep | part[nutrition[0]].fillna("").str.startswith(nutrition[1]).to_numpy(bool)
             part = part.assign(row=np.asarray(part.index, np.int64) + 2)[keep]
             if {"text", "number"} <= set(part.columns):
-                # A text is needed only where it is no number.
-                part["text"] = part["text"].where(part["number"].isna())
+                # A text is needed only where it says more than the number beside it: ">500", or a ventilator's mode.
+                said = part["number"].isna() | part["text"].str.match(r"\s*[^\s\d.+-]", na=False)
+                part["text"] = part["text"].where(said)
             if "error" in part:
                 part["error"] = part["error"].fillna(0).astype(np.int8)
             if items is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -69,6 +70,7 @@ def history_of(
     unit = next((one.unit for one in given if not one.bolus), given[0].unit)
     given = [_in_unit(one, unit, weight) for one in given]
     given, entries = _once(given)
+    given = _apart(given, setting)
     _refuse_contradictions(given, setting)
     given, notes = _ended(name, given, setting, declared)
     if entry is not None and (weight is not None or not units.per_weight(unit)):
@@ -202,7 +204,7 @@ def _require_agreement(row: Row, rate: float, unit: str, end: float) -> None:
 
 
 def _order(row: Row) -> str:
-    text = str(row.cells.get("order", "#1")).strip()
+    text = str(row.cells.get("order", "")).strip()
     return text.removesuffix(".0") if text.replace(".", "", 1).isdigit() else text
 
 
@@ -236,6 +238,30 @@ def _once(given: list[_Given]) -> tuple[list[_Given], list[Entry]]:
         entries.append(Entry(one.row, "merged", "the same row twice counts once"))
         kept[seen[key]] = replace(first, known=min(first.known, one.known))
     return kept, [Entry(one.row, "used") for one in kept] + entries
+
+
+def _apart(given: list[_Given], setting: bool) -> list[_Given]:
+    """Return rows whose order is named: all are one order where none is, and each is its own beside named ones.
+
+    Raises
+    ------
+    ValueError
+        If two rows without a name run at one time beside named ones: whether they add or replace each other is not
+        said.
+    """
+    bare = [one for one in given if not one.order]
+    if setting or len(bare) in (0, len(given)):
+        return [one if one.order else replace(one, order="#1") for one in given]
+    running = sorted((one for one in bare if not one.bolus), key=lambda one: one.start)
+    for one, after in itertools.pairwise(running):
+        if not after.start >= one.end:
+            raise after.row.fault(
+                "order",
+                f"is empty, as it is in row {one.row.number}, which still runs then: name the order of both, the same "
+                "if this row replaces that one, another if it is given beside it.",
+            )
+    names = (f"#{number}" for number in itertools.count(1))
+    return [one if one.order else replace(one, order=next(names)) for one in given]
 
 
 def _refuse_contradictions(given: list[_Given], setting: bool) -> None:

@@ -1,4 +1,7 @@
-"""Arterial waveforms: beats found by SciPy's peak search, artefacts counted, and what each minute comes to."""
+"""Arterial waveforms: beats found by SciPy's peak search, artefacts counted, and what each minute comes to.
+
+A window's figures stand, and are known, at its end: a monitor shows nothing of beats that are still to come.
+"""
 
 from __future__ import annotations
 

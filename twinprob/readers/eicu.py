@@ -21,6 +21,7 @@ from ..patient import units
 from ..patient.ledger import Ledger, Line
 from ..patient.nutrition import glucose_content
 from ..patient.record import Record
+from ._beyond import Meters, numbers_of
 from ._doses import Doses, inputs_of
 from ._eicu_tables import FLOW, MEASURED, SET, STAND_IN, WIDE, Tables, drug, fluid, load, variable_of
 from ._fates import Fates, one_value_each
@@ -28,7 +29,8 @@ from ._mimic_items import CIRCULATION, DOMAINS, DRUGS, GLUCOSE, LUNGS, SETTINGS,
 from ._mimic_measured import fractions
 from ._mimic_person import token, without_doubted
 from ._mimic_running import rates_of, suspect
-from ._mimic_settings import above_peep, held, once, with_measured
+from ._mimic_settings import above_peep, held, set_once, with_measured
+from ._rows import Declared
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +40,6 @@ __all__ = ["Tables", "load", "read", "stays"]
 HOLD = 240.0  # min; how long a rate holds without another row of its drug, setting
 RUN = 60.0  # min; over how long a charted volume ran in, setting
 _CHARTED = {"glucose": GLUCOSE, **LUNGS, **CIRCULATION, **{name: pair[0] for name, pair in SETTINGS.items()}}
-_NUMBER = r"^\s*(<|>|less than|greater than)?\s*=?\s*(-?\d+(?:\.\d+)?)"
 
 
 def stays(folder: str | PathLike[str] | Tables) -> pd.DataFrame:
@@ -66,6 +67,7 @@ def read(
     *,
     only: str | Iterable[str] = DOMAINS,
     lead: float | str = "30 min",
+    limits: Meters | None = None,
     until: float | str | None = None,
 ) -> Record:
     """Read one stay.
@@ -81,6 +83,8 @@ def read(
     lead : float or str, min
         How long before its first row a new setting is taken to have been in force, though never as early as the row
         before. The setting is known at its row.
+    limits : mapping, optional
+        As for `mimic.read`.
     until : float or str, min, optional
         Return only what was known then.
 
@@ -93,7 +97,8 @@ def read(
     Raises
     ------
     ValueError
-        If the stay does not exist, a domain is unknown, `lead` is negative, or nothing was measured in the stay.
+        If the stay does not exist, a domain is unknown, `lead` is negative, `limits` are no meter's, or nothing was
+        measured in the stay.
 
     Notes
     -----
@@ -110,11 +115,11 @@ def read(
     for name in asked:
         if name not in DOMAINS:
             raise ValueError(f"Argument `only` must name domains among {', '.join(DOMAINS)}, but has {name!r}.")
-    ahead = units.minutes(lead)
+    ahead, meters = units.minutes(lead), Declared(limits=limits or {}).limits
     if ahead < 0:
         raise ValueError(f"Argument `lead` must not be negative, but is {ahead:g} min.")
     patient = found.iloc[0]
-    rows = _Rows(tables.of(stay), asked)
+    rows = _Rows(tables.of(stay), asked, meters)
     fixed, doubts = without_doubted(_covariates(patient, rows))
     weight = fixed["weight"][0] if "weight" in fixed else None
     observations = _observations(rows)
@@ -136,7 +141,10 @@ def read(
 class _Rows:
     """A stay's rows as arrays; every row taken is accounted for, what nobody takes is set aside by its label."""
 
-    def __init__(self, frame: pd.DataFrame, domains: tuple[str, ...]) -> None:
+    def __init__(self, frame: pd.DataFrame, domains: tuple[str, ...], meters: Meters) -> None:
+        import pandas as pd
+
+        self.meters = meters
         self.source = frame["source"].to_numpy(object)
         self.label = frame["label"].fillna("").astype("str").str.strip().to_numpy(object)
         about = {pair: variable_of(*pair) for pair in set(zip(self.source.tolist(), self.label.tolist(), strict=True))}
@@ -145,20 +153,16 @@ class _Rows:
         self.time = frame["time"].to_numpy(float)
         self.known = np.fmax(frame["known"].to_numpy(float), self.time)
         self.row, self.weight = frame["row"].to_numpy(), frame["weight"].to_numpy(float)
-        parts = frame["value"].fillna("").astype("str").str.lower().str.extract(_NUMBER)
-        self.number = parts[1].astype(float).to_numpy()
-        side = parts[0].fillna("")
-        self.limit = (
-            side.isin([">", "greater than"]).astype(int) - side.isin(["<", "less than"]).astype(int)
-        ).to_numpy()
-        self.text = frame["value"].fillna("").astype("str").str.lower().str.strip().to_numpy(object)
-        self._taken = np.zeros(self.row.size, bool)
+        written = frame["value"].fillna("").astype("str").str.strip()
+        self.number = pd.to_numeric(written, errors="coerce").to_numpy(float)
+        self.text = written.where(np.isnan(self.number), "").to_numpy(object)
+        self.free = np.ones(self.row.size, bool)
         self._fates: list[tuple[Fates, np.ndarray]] = []
 
     def take(self, name: str, where: np.ndarray) -> tuple[np.ndarray, Fates]:
         """Return the places of rows and their fates."""
-        places = np.flatnonzero(where & ~self._taken)
-        self._taken[places] = True
+        places = np.flatnonzero(where & self.free)
+        self.free[places] = False
         fates = Fates(self.source[places], name, self.row[places], self.known[places])
         fates.aside(np.isnan(self.time[places]), "no time")
         self._fates.append((fates, self.time[places]))
@@ -167,8 +171,10 @@ class _Rows:
     def measured(self, name: str, where: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, Fates]:
         """Return times, plausible values in the unit of the vocabulary, limits and fates of rows of one variable."""
         places, fates = self.take(name, where)
-        values, charted = self.number[places].copy(), _CHARTED[name]
-        fates.aside(~np.isfinite(values), "not a number")
+        charted = _CHARTED[name]
+        read = numbers_of(name, self.number[places], self.text[places].tolist(), charted.unit, self.meters)
+        values = read.values
+        read.account(fates)
         if name == "inspired_oxygen":
             flows = np.isin([label.lower() for label in self.label[places]], FLOW)
             fates.aside(flows, "an oxygen flow in L/min, no fraction")
@@ -181,7 +187,7 @@ class _Rows:
         if low is not None and high is not None:
             with np.errstate(invalid="ignore"):
                 fates.aside(~((values >= low) & (values <= high)), f"artefact, not {low:g} to {high:g}")
-        return self.time[places], values, self.limit[places], fates
+        return self.time[places], values, read.limits, fates
 
     def leave_out(self, name: str, times: np.ndarray, reason: str) -> None:
         """Set the rows of one variable at some times aside after all."""
@@ -191,7 +197,7 @@ class _Rows:
 
     def close(self) -> None:
         """Set aside what nothing has read."""
-        for label in dict.fromkeys(self.label[~self._taken & (self.name != "")].tolist()):
+        for label in dict.fromkeys(self.label[self.free & (self.name != "")].tolist()):
             places, fates = self.take(self.name[self.label == label][0], (self.label == label) & (self.name != ""))
             fates.aside(np.ones(places.size, bool), f"{label!r} is not read")
 
@@ -241,11 +247,16 @@ def _settings(rows: _Rows, lead: float, found: dict[str, Any]) -> tuple[Any, np.
     source = "respiratorycharting"
     for name in SETTINGS:
         labels = [label for label, about in SET.items() if about == name]
-        times, values, _, fates = rows.measured(name, _labels(rows, source, [*labels, *FLOW]) & (rows.name == name))
-        parts[name] = once(times, values, fates)
+        where = _labels(rows, source, [*labels, *FLOW]) & (rows.name == name)
+        written = [label.lower() for label in rows.label[where & rows.free].tolist()]
+        times, values, limits, fates = rows.measured(name, where)
+        fates.aside(limits != 0, "a limit, no setting")
+        ranks = np.array([labels.index(label) if label in labels else len(labels) for label in written])
+        parts[name] = set_once(times, values, ranks, fates)
         others = [label for label, about in STAND_IN.items() if about == name]
         if others:
-            times, values, _, fates = rows.measured(name, _labels(rows, source, others) & (rows.name == name))
+            times, values, limits, fates = rows.measured(name, _labels(rows, source, others) & (rows.name == name))
+            fates.aside(limits != 0, "a limit, no setting")
             parts[name] = with_measured(parts[name], times, values, fates)
     return held(parts, np.zeros(0), lead, found), parts["peep"][0]
 
@@ -257,7 +268,7 @@ def _infusions(rows: _Rows, weight: float | None) -> list[Doses]:
         places, fates = rows.take(name, (rows.source == "infusiondrug") & (rows.name == name))
         read = [drug(label) or (name, "") for label in rows.label[places].tolist()]
         charted = np.array([units.normalize(unit) for _, unit in read], object)
-        off = np.array([text in ("off", "stopped") for text in rows.text[places].tolist()], bool)
+        off = np.array([text.lower() in ("off", "stopped") for text in rows.text[places].tolist()], bool)
         numbers = np.where(off, 0.0, rows.number[places])
         fates.aside(
             np.array([drug(label) is None for label in rows.label[places].tolist()], bool), "not read as an input"

@@ -30,6 +30,7 @@ from ..patient import units
 from ..patient.ledger import Ledger, Line
 from ..patient.nutrition import glucose_content
 from ..patient.record import Record
+from ._beyond import Meters
 from ._doses import inputs_of
 from ._fates import Fates
 from ._mimic_carevue import HOLD, charted
@@ -39,6 +40,7 @@ from ._mimic_person import covariates, token, without_doubted
 from ._mimic_running import running
 from ._mimic_settings import above_peep, settings
 from ._mimic_tables import NUTRITION, ROUTES, Tables, load
+from ._rows import Declared
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +88,7 @@ def read(
     only: str | Iterable[str] = DOMAINS,
     lead: float | str = "30 min",
     bolus_duration: float | str | None = None,
+    limits: Meters | None = None,
     until: float | str | None = None,
 ) -> Record:
     """Read one ICU stay.
@@ -111,6 +114,9 @@ def read(
     bolus_duration : float or str, min, optional
         Over how long a fluid bolus ran that is charted without a duration (MetaVision charts every one as one minute
         long). Without it such boluses are set aside.
+    limits : mapping, optional
+        Each meter's lowest and highest reading, for texts such as LO and HI: ``{"glucose": (20, 600, "mg/dL")}``.
+        Without it such readings are set aside and counted; "< 40" names its limit itself.
     until : float or str, min, optional
         Return only what was known then; what is fixed about the patient is that of the whole stay.
 
@@ -122,7 +128,8 @@ def read(
     Raises
     ------
     ValueError
-        If the stay does not exist, a domain is unknown, `lead` is negative, or nothing was measured in the stay.
+        If the stay does not exist, a domain is unknown, `lead` is negative, `limits` are no meter's, or nothing was
+        measured in the stay.
 
     Notes
     -----
@@ -143,7 +150,7 @@ def read(
     if found.empty:
         raise ValueError("Argument `stay` must be a stay of the folder; `stays(folder)` lists them.")
     domains = _domains(only)
-    ahead = units.minutes(lead)
+    ahead, meters = units.minutes(lead), Declared(limits=limits or {}).limits
     if ahead < 0:
         raise ValueError(f"Argument `lead` must not be negative, but is {ahead:g} min.")
     row = found.iloc[0]
@@ -153,7 +160,7 @@ def read(
     fixed, said = covariates(tables, row, chart, orders["patient_weight"].to_numpy(float))
     fixed, doubts = without_doubted(fixed)
     lines += said
-    measured = Measured(chart, labs)
+    measured = Measured(chart, labs, meters)
     observations = measured.read(domains)
     weight = fixed["weight"][0] if "weight" in fixed else None
     duration = None if bolus_duration is None else units.minutes(bolus_duration)

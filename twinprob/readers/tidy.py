@@ -1,4 +1,8 @@
-"""The tidy long table: one measurement, one dose, one setting or one property per row."""
+"""The tidy long table: one measurement, one dose, one setting or one property per row.
+
+When a row was known: at the time in its column `known`; without one, when it was so, for nothing else in the table
+tells. A laboratory's export should have the column: what was drawn at 8 and reported at 9 helped nobody at 8:30.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +61,7 @@ def read_tidy(
     A row with `time`, `variable`, `value`, `unit` is a measurement; ``<0.6`` and ``> 33.3 mmol/L`` are detection
     limits. A row of an input has `start` (or `time`), `end`, `variable`, `rate` (or `amount`), `unit`, here or in a
     table of its own: rows of one `order` replace each other, different orders add, and without an order column all rows
-    of an input are one order. An amount without an end is a bolus, a setting holds until its next row. A row without a
+    of an input are one order; a cell left empty beside named ones is an order of its own. An amount without an end is a bolus, a setting holds until its next row. A row without a
     time whose variable is a covariate is that property. `known` is when a row was known, if not at its time.
 
     Parameters

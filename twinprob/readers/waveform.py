@@ -1,4 +1,7 @@
-"""Airway waveforms: a CSV file of pressure and flow with declared columns and units, to a `Record`."""
+"""Airway waveforms: a CSV file of pressure and flow with declared columns and units, to a `Record`.
+
+A sample is known when it is taken: the device that writes it shows it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The wide table, as hospitals export it: one moment per row, one variable per column."""
+"""The wide table, as hospitals export it: one moment per row, one variable per column.
+
+When a row was known: at the time in the column that `known=` names, all its cells alike; without one, at its own time.
+"""
 
 from __future__ import annotations
 

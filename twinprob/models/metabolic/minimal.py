@@ -44,7 +44,7 @@ class MinimalModel(AbstractModel):
     class Input(eqx.Module):
         """What drives glucose."""
 
-        plasma_insulin: Array = quantity("mU/L", "plasma insulin", measured=True)
+        plasma_insulin: Array = quantity("mU/L", "plasma insulin", measured=True, longest_gap="1 h")
 
     class Output(eqx.Module):
         """What is measured."""

@@ -58,7 +58,7 @@ class OralMinimalModel(AbstractModel):
     class Input(eqx.Module):
         """What drives glucose."""
 
-        plasma_insulin: Array = quantity("mU/L", "plasma insulin", measured=True)
+        plasma_insulin: Array = quantity("mU/L", "plasma insulin", measured=True, longest_gap="1 h")
         oral_glucose: Array = quantity("mg/min", "swallowed glucose")
 
     class Output(eqx.Module):
