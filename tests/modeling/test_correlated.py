@@ -24,13 +24,18 @@ def double():
         yield
 
 
-def measured(noise, limits=None, padding=0, drift=DRIFT, count=len(TIMES)):
+def measured(noise, limits=None, padding=0, drift=DRIFT):
     """Measurements of one output with the lasting error."""
-    gaps = np.pad(np.diff(TIMES[:count], prepend=-NEVER), (0, padding))
-    mean = np.pad(MEAN[:count], (0, padding), mode="edge")
-    limits = np.zeros(count, int) if limits is None else limits
+    count = len(TIMES)
+    gaps = np.pad(np.diff(TIMES, prepend=-NEVER), (0, padding))
+    mean = np.pad(MEAN, (0, padding), mode="edge")
+    limited = limits is not None
+    limits = limits if limited else np.zeros(count, int)
     there = np.arange(count + padding) < count
-    return Measured(Observation(noise, drift=drift), jnp.asarray(mean), np.pad(limits, (0, padding)), there, gaps)
+    how = Observation(noise, drift=drift)
+    return Measured(
+        how, jnp.asarray(mean), np.pad(limits, (0, padding)), jnp.asarray(there), jnp.asarray(gaps), limited
+    )
 
 
 def shared(times=TIMES, drift=DRIFT):

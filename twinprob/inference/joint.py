@@ -13,7 +13,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from ..dynamics.programs import as_data
-from ..dynamics.segments import Segments, doubled, knots, minutes_per_unit, padded, scale
+from ..dynamics.segments import Segments, bucket, doubled, knots, minutes_per_unit, padded, scale
 from ..dynamics.simulate import (
     AbstractIntegrator,
     FixedStep,
@@ -34,6 +34,7 @@ from .timeline import crowded, stop_of, timeline
 
 _IMPOSSIBLE = 1e30
 _SHOWN = 256
+_MANY = 1024
 _SEGMENTS, _KNOTS = 192, 64  # times `scale`: how many segments, and how many knots and measurements of each kind
 _LARGEST = 150.0  # exp(150)^4 is still finite
 
@@ -223,7 +224,7 @@ class Joint(eqx.Module):
             observation = self.observations[name]
             observation = observation.sized({f: values[f"{name}_{f}"] for f in observation.unknowns()})
             observation = observation.blurred(data.widths, means.get(slope_of(name)))
-            distributions[name] = Measured(observation, means[name], data.limits, data.present, data.gaps)
+            distributions[name] = Measured(observation, means[name], data.limits, data.present, data.gaps, data.limited)
         return distributions
 
     # ---- the density ------------------------------------------------------------------------------------------
@@ -335,7 +336,8 @@ def joint(
     size = scale((len(segments.start), _SEGMENTS), *((length, _KNOTS) for length in lengths))
     segments = padded(segments, int(size * _SEGMENTS))
     # Where nothing moves in time there are few measurements, and one may take long, as a steady beat does.
-    length = int(size * _KNOTS) if counts else doubled(most, 8)
+    # Of very many, half as many again would take half as long again: their lengths are rounded less.
+    length = int(size * _KNOTS) if counts else doubled(most, 8) if most <= _MANY else bucket(most)
     how = {name: (observations or {}).get(name, declared[name].noise) for name in present}
     data = {
         name: data_of(record.observations[name], name, declared[name].unit, how[name], places[name], length)

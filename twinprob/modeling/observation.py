@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from ..patient.require import number, require_kind, require_settings, require_sizes
 from .correlated import Correlated, Error, Heard, either, sweep
+from .correlated import Series as Errors
 
 _TINY = 1e-300
 _T_PARTS = 12
@@ -339,13 +340,14 @@ class Measured(dist.Distribution):
     limits : (time,) int, -1 below a limit, 0 measured, +1 above
     present : (time,) bool, False where nothing was measured
     gaps : (time,) min since the measurement before, needed where the observation has a lasting error
+    limited : bool, whether values of such an observation may lie beyond a limit
     """
 
     support = dist.constraints.real_vector
 
-    def __init__(self, observation: Observation, mean, limits, present, gaps=None):
+    def __init__(self, observation: Observation, mean, limits, present, gaps=None, limited=True):
         self.observation, self.mean_output, self.limits, self.present = observation, mean, limits, present
-        self.gaps = gaps
+        self.gaps, self.limited = gaps, limited
         super().__init__(batch_shape=(), event_shape=jnp.shape(mean), validate_args=False)
 
     def sample(self, key, sample_shape=()):
@@ -365,33 +367,29 @@ class Measured(dist.Distribution):
         if self.observation.drift is None:
             density = self.observation.log_density(value, self.mean_output, self.limits)
         else:
-            density = self._told(value)[0].density
+            density, _ = self._swept(value, lambda before, told: told.density)
         return jnp.where(self.present, density, 0.0)
 
     def log_prob(self, value):
         """Return the log density of all measurements together."""
         return jnp.sum(self.elementwise(value), axis=-1)
 
-    def _swept(self, value):
+    def _swept(self, value, report):
         shares, variances = self.observation.noise.parts(self.mean_output)
-        residuals = value - self.mean_output
-        return sweep(self.observation.drift, self.gaps, residuals, shares, variances, self.limits, self.present)
-
-    def _told(self, value) -> tuple[Heard, Error]:
-        before = self._swept(value).before
-        return self.observation.told(value, self.mean_output, self.limits, before), before
+        series = Errors(self.gaps, value - self.mean_output, variances, self.limits, self.present)
+        return sweep(self.observation.drift, series, shares, self.limited, report)
 
     def last_error(self, value, later) -> Error:
         """Return what is known of the lasting error `later` min after the last measurement."""
-        return self.observation.drift.carried(self._swept(value).last, later)
+        _, last = self._swept(value, lambda before, told: None)
+        return self.observation.drift.carried(last, later)
 
     def innovations(self, value) -> Innovations:
         """Return measurements with a lasting error as independent ones, linear in what is expected of each."""
-        told, before = self._told(value)
-        weights = jnp.where(self.present, told.weight, 0.0)
+        (expected, weight), _ = self._swept(value, lambda before, told: (before.mean, told.weight))
         return Innovations(
-            value - self.mean_output - before.mean,
-            -jnp.log(told.weight),
-            jax.lax.stop_gradient(weights),
+            value - self.mean_output - expected,
+            -jnp.log(weight),
+            jax.lax.stop_gradient(jnp.where(self.present, weight, 0.0)),
             self.present & (self.limits == 0),
         )
