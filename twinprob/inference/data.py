@@ -7,6 +7,7 @@ import equinox as eqx
 import numpy as np
 
 from ..modeling.correlated import NEVER
+from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from ..patient.series import Series
 from ..patient.units import convert
@@ -46,6 +47,24 @@ class Data(eqx.Module):
     gaps: np.ndarray | None = None
     after: np.ndarray | None = None
     limited: bool = eqx.field(static=True, default=False)
+
+
+def require_noise(model: AbstractModel, how: Mapping[str, Observation | None]) -> None:
+    """Refuse outputs that were measured, though nothing says how.
+
+    Raises
+    ------
+    ValueError
+        Naming the first of them, with the remedy.
+    """
+    for name, observation in how.items():
+        if observation is None:
+            raise ValueError(
+                f"Output `{name}` of model `{type(model).__name__}` is declared without noise, but the record holds "
+                f'measurements of it: say how they err, e.g. `observations={{"{name}": Observation(Gaussian('
+                f"additive=…))}}` in {model.quantities(model.Output)[name].unit or 'its unit'}, or leave them out of "
+                "the record."
+            )
 
 
 def data_of(series: Series, name: str, unit: str, observation: Observation, place: "Place", length: int) -> Data:

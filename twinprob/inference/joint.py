@@ -24,12 +24,13 @@ from ..dynamics.simulate import (
     slopes_at,
     timeline_of,
 )
+from ..modeling.measured import Measured
 from ..modeling.model import AbstractModel, nearest, pack
-from ..modeling.observation import Measured, Observation
+from ..modeling.observation import Observation
 from ..patient.record import Record, require_record
 from ..patient.require import require_each, require_kinds
 from ..patient.units import convert, reach
-from .data import Data, data_of, panels_of
+from .data import Data, data_of, panels_of, require_noise
 from .timeline import crowded, stop_of, timeline
 
 _IMPOSSIBLE = 1e30
@@ -315,7 +316,8 @@ def joint(
     TypeError
         If an argument is of another kind.
     ValueError
-        If the record holds none of the outputs, a unit cannot be converted, or an observation is named for no output.
+        If the record holds none of the outputs, a unit cannot be converted, an observation is named for no output, or
+        nothing says how an output that was measured is measured.
     """
     require_kinds(model=(model, AbstractModel), integrator=(integrator, AbstractIntegrator, None))
     require_record(record, "record")
@@ -339,6 +341,7 @@ def joint(
     # Of very many, half as many again would take half as long again: their lengths are rounded less.
     length = int(size * _KNOTS) if counts else doubled(most, 8) if most <= _MANY else bucket(most)
     how = {name: (observations or {}).get(name, declared[name].noise) for name in present}
+    require_noise(model, how)
     data = {
         name: data_of(record.observations[name], name, declared[name].unit, how[name], places[name], length)
         for name in present
