@@ -114,19 +114,24 @@ def test_the_one_chain_that_stays_apart_is_named(twin):  # noqa: F811
     assert "Chain 2 stays apart" in found.evidence
 
 
-def test_residuals_that_follow_each_other_are_a_drift(twin):  # noqa: F811
-    replicates = twin.group("posterior_predictive")["glucose"]
-    wave = np.sin(np.arange(replicates.sizes["glucose_time"]) / 2)
-    white = np.random.default_rng(1).normal(size=replicates.shape)
-    dims = replicates.dims
-    moved = edited(
-        twin, posterior_predictive={"glucose": (dims, white)}, observed_data={"glucose": (dims[-1:], 1.5 * wave)}
+@pytest.mark.parametrize(
+    ("correlation", "verdict", "words"),
+    [
+        (0.9, "do not use", "drift=Correlated("),
+        (0.0, "trustworthy", ""),
+        (-0.9, "use with care", "takes back the one before"),
+    ],
+)
+def test_residuals_that_are_not_white_are_said_on_both_sides(twin, correlation, verdict, words):  # noqa: F811
+    replicated = np.tanh(np.random.default_rng(1).normal(size=twin.group("neighbors")["glucose"].shape))
+    dims = ("chain", "draw")
+    odd = edited(
+        twin,
+        neighbors={"glucose": (dims, 0 * replicated + correlation), "glucose_replicated": (dims, 0.1 * replicated)},
     )
-    assert finding(moved, "drift: glucose").verdict == "do not use"
-    still = edited(
-        twin, posterior_predictive={"glucose": (dims, white)}, observed_data={"glucose": (dims[-1:], white[0, 0])}
-    )
-    assert finding(still, "drift: glucose").verdict == "trustworthy"
+    found = finding(odd, "drift: glucose")
+    assert (found.verdict, words in found.action) == (verdict, True)
+    assert f"neighbors correlate by {correlation:+.2f}" in found.evidence
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,14 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+from jaxtyping import Array
 from numpyro.infer.util import log_density
 from scipy import stats
 
 from tests.cases import OWN, Drift, Washout, drift_record, washout
+from twinprob.inference.fit import fit
 from twinprob.inference.joint import joint
+from twinprob.modeling.model import quantity
 from twinprob.modeling.observation import Gaussian, Observation, StudentT
 from twinprob.modeling.process import RandomWalk
 from twinprob.patient.inputs import Inputs
@@ -184,3 +187,22 @@ def test_positions_and_values_are_each_others_inverse(key):
 def test_a_failed_solve_has_no_density():
     density = joint(dataclasses.replace(Washout()), record())
     assert density.log_density(np.array([40.0, 0.0])) == -np.inf
+
+
+class Silent(Washout):
+    """A washout that does not say how it is measured."""
+
+    class Output(eqx.Module):
+        amount: Array = quantity("1", "amount")
+
+
+@pytest.mark.parametrize("ask", [joint, lambda *given: fit(*given, key=jax.random.key(0))])
+def test_an_output_without_noise_is_refused_by_name(ask):
+    with pytest.raises(
+        ValueError, match=r'`amount` of model `Silent` is declared without noise.*observations=\{"amount"'
+    ):
+        ask(Silent(), record())
+
+
+def test_an_output_without_noise_is_fitted_with_the_callers():
+    assert joint(Silent(), record(), observations={"amount": Observation(Gaussian(additive=0.1))}).size == 2

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from twinprob.modeling.correlated import NEVER, Correlated, Error
-from twinprob.modeling.observation import Contaminated, Gaussian, Measured, Multiplicative, Observation, StudentT
+from twinprob.modeling.measured import Measured
+from twinprob.modeling.observation import Contaminated, Gaussian, Multiplicative, Observation, StudentT
 
 TIMES = np.array([0.0, 0.5, 1.0, 4.0, 4.2, 9.0, 9.1, 30.0])
 MEAN = np.array([80.0, 82.0, 85.0, 90.0, 70.0, 71.0, 75.0, 74.0])
@@ -24,13 +25,18 @@ def double():
         yield
 
 
-def measured(noise, limits=None, padding=0, drift=DRIFT, count=len(TIMES)):
+def measured(noise, limits=None, padding=0, drift=DRIFT):
     """Measurements of one output with the lasting error."""
-    gaps = np.pad(np.diff(TIMES[:count], prepend=-NEVER), (0, padding))
-    mean = np.pad(MEAN[:count], (0, padding), mode="edge")
-    limits = np.zeros(count, int) if limits is None else limits
+    count = len(TIMES)
+    gaps = np.pad(np.diff(TIMES, prepend=-NEVER), (0, padding))
+    mean = np.pad(MEAN, (0, padding), mode="edge")
+    limited = limits is not None
+    limits = limits if limited else np.zeros(count, int)
     there = np.arange(count + padding) < count
-    return Measured(Observation(noise, drift=drift), jnp.asarray(mean), np.pad(limits, (0, padding)), there, gaps)
+    how = Observation(noise, drift=drift)
+    return Measured(
+        how, jnp.asarray(mean), np.pad(limits, (0, padding)), jnp.asarray(there), jnp.asarray(gaps), limited
+    )
 
 
 def shared(times=TIMES, drift=DRIFT):
@@ -109,6 +115,16 @@ def test_a_value_beyond_a_limit_has_the_probability_of_its_side():
     behind = stats.norm(MEAN[3] + back @ (VALUE - MEAN)[others], math.sqrt(cover[3, 3] - back @ cover[others, 3]))
     whole = stats.multivariate_normal(MEAN[others], cover[np.ix_(others, others)]).logpdf(VALUE[others])
     assert found.sum() == pytest.approx(whole + behind.logsf(VALUE[3]), abs=0.05)
+
+
+def test_what_the_error_explains_leaves_white_residuals(key):
+    noise = Gaussian(additive=1.5)
+    drawn = measured(noise).sample(key, (2000,))
+    white = np.asarray(jax.vmap(measured(noise).neighbors)(drawn))
+    assert abs(white.mean()) < 5 * white.std() / math.sqrt(2000)
+    plain = Measured(Observation(noise), jnp.asarray(MEAN), jnp.zeros(len(TIMES), int), jnp.ones(len(TIMES), bool))
+    away = (np.asarray(drawn[0]) - MEAN) / 1.5
+    assert float(plain.neighbors(drawn[0])) == pytest.approx(np.sum(away[1:] * away[:-1]) / np.sum(away**2))
 
 
 def test_replicates_hold_an_error_that_lasts(key):

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from twinprob.modeling.observation import Contaminated, Gaussian, Measured, Multiplicative, Observation, StudentT
+from twinprob.modeling.measured import Measured
+from twinprob.modeling.observation import Contaminated, Gaussian, Multiplicative, Observation, StudentT
 
 MEANS = np.array([2.0, 5.0, 9.0])
 VALUES = np.array([2.3, 4.1, 9.5])

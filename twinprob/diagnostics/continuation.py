@@ -17,7 +17,8 @@ from ..inference.joint import Joint
 from ..inference.linearize import border_index, linearize, prior_moments
 from ..inference.methods.climb import FIRST_DAMPING, climb, quadratic, split
 from ..inference.methods.modes import climb_from
-from ..modeling.observation import Gaussian, Measured, Observation
+from ..modeling.measured import Measured
+from ..modeling.observation import Gaussian, Observation
 
 _STRIDE = 0.4  # steps of the root of the deviance, of which 1.96 is the 95 % limit
 _LEAP = 3.0

@@ -14,7 +14,7 @@ from ..patient.units import convert
 from .finding import CARE, GOOD, REFUSE, Finding
 
 # The limits are settings, not published.
-_FEWEST_RESIDUALS = 8
+_FOLLOWS = 0.5  # correlation of neighbors from which a twin is refused
 _FEWEST_OUTSIDE = 5
 _RARE = 0.01
 _GROSS = 3.0  # predictive standard deviations, root mean square
@@ -117,36 +117,49 @@ def _surprises(twin: Twin) -> Finding:
 
 
 def drift(twin: Twin) -> list[Finding]:
-    """Look for residuals that follow each other: something held constant moved, or an input is missing."""
-    if "posterior_predictive" not in twin.tree.children:
+    """Look for residuals that are not white: an error that lasts, something held constant that moved, or smoothing."""
+    if "neighbors" not in twin.tree.children:
         return []
-    limits, findings = twin.group("constant_data"), []
+    found, known = [], twin.group("neighbors")
     for name, replicates in twin.group("posterior_predictive").items():
-        exact = limits[f"{name}_limit"].values == 0
-        drawn = replicates.values.reshape(-1, replicates.shape[-1])[:, exact]
-        if drawn.shape[1] < _FEWEST_RESIDUALS:
-            continue
-        center, spread = np.nanmedian(drawn, axis=0), np.nanstd(drawn, axis=0)
-        observed, replicated = (
-            _follow((x - center) / spread) for x in (twin.group("observed_data")[name].values[exact], drawn)
-        )
-        share = float(np.mean(replicated >= observed))
-        evidence = (
-            f"Residuals of {name} follow each other with correlation {observed:+.2f}; {share:.1%} of {len(drawn)} "
-            "replicates follow as much."
-        )
-        if share < _RARE:
-            action = "Something held constant moves: `model.vary(name=RandomWalk(...))`; or an input is missing."
-            findings.append(Finding(f"drift: {name}", CARE if observed < 0.5 else REFUSE, evidence, action))
-        else:
-            findings.append(Finding(f"drift: {name}", GOOD, evidence))
-    return findings
+        observed, replicated = (known[label].values.ravel() for label in (name, f"{name}_replicated"))
+        lasting = twin.observations.get(str(name), twin.model.quantities(twin.model.Output)[str(name)].noise).drift
+        found.append(_white(str(name), observed, replicated, replicates.shape[-1], lasting=lasting is not None))
+    return found
 
 
-def _follow(residuals: np.ndarray) -> np.ndarray:
-    """Return the correlation of neighbors along the last axis."""
-    away = residuals - np.nanmean(residuals, axis=-1, keepdims=True)
-    return np.nansum(away[..., 1:] * away[..., :-1], axis=-1) / np.nansum(away**2, axis=-1)
+def _white(name: str, observed: np.ndarray, replicated: np.ndarray, count: int, *, lasting: bool) -> Finding:
+    """Judge how neighboring residuals correlate, (draw,), by those of replicates around the same draw's output.
+
+    Given a draw, its replicate's residuals are distributed as those of the measurements would be if it were the truth:
+    a reference for any number of residuals, whatever their noise and however closely the twin follows them.
+    """
+    fine = np.isfinite(observed) & np.isfinite(replicated)
+    observed, replicated = observed[fine], replicated[fine]
+    subject = f"drift: {name}"
+    if not len(observed):
+        return Finding(subject, GOOD, f"No draw of {name} has residuals.")
+    middle = float(np.median(observed))
+    above, below = float(np.mean(replicated >= observed)), float(np.mean(replicated <= observed))
+    share = min(above, below)
+    evidence = (
+        f"Residuals of {name} ({count}): neighbors correlate by {middle:+.2f}; of {len(observed)} replicates "
+        f"{share:.1%} do so as {'much' if above < below else 'little'}."
+    )
+    if share >= _RARE / 2:
+        return Finding(subject, GOOD, evidence)
+    if above < below:
+        action = (
+            "Its declared error does not last long enough, or"
+            if lasting
+            else f"The error lasts: declare it, `{name!r}: Observation(…, drift=Correlated(sd=…, timescale=…))`; or"
+        )
+        action += " something held constant moves, `model.vary(name=RandomWalk(...))`, or an input is missing."
+        return Finding(subject, CARE if middle < _FOLLOWS else REFUSE, evidence, action)
+    action = (
+        "Each residual takes back the one before: the values were smoothed or corrected, or the noise is too large."
+    )
+    return Finding(subject, CARE, evidence, action)
 
 
 def _at_least(count: int, trials: int, chance: float) -> float:

@@ -7,6 +7,7 @@ import equinox as eqx
 import numpy as np
 
 from ..modeling.correlated import NEVER
+from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from ..patient.series import Series
 from ..patient.units import convert
@@ -35,6 +36,7 @@ class Data(eqx.Module):
     after : (time,) time since that segment's start, in the model's unit, or None
     widths : (time,) factors on the noise of values that repeat others, or None
     gaps : (time,) min since the value before, where the error lasts, or None
+    limited : bool, whether values with an error that lasts may lie beyond a limit
     """
 
     values: np.ndarray
@@ -44,6 +46,25 @@ class Data(eqx.Module):
     widths: np.ndarray | None = None
     gaps: np.ndarray | None = None
     after: np.ndarray | None = None
+    limited: bool = eqx.field(static=True, default=False)
+
+
+def require_noise(model: AbstractModel, how: Mapping[str, Observation | None]) -> None:
+    """Refuse outputs that were measured, though nothing says how.
+
+    Raises
+    ------
+    ValueError
+        Naming the first of them, with the remedy.
+    """
+    for name, observation in how.items():
+        if observation is None:
+            raise ValueError(
+                f"Output `{name}` of model `{type(model).__name__}` is declared without noise, but the record holds "
+                f'measurements of it: say how they err, e.g. `observations={{"{name}": Observation(Gaussian('
+                f"additive=…))}}` in {model.quantities(model.Output)[name].unit or 'its unit'}, or leave them out of "
+                "the record."
+            )
 
 
 def data_of(series: Series, name: str, unit: str, observation: Observation, place: "Place", length: int) -> Data:
@@ -53,6 +74,7 @@ def data_of(series: Series, name: str, unit: str, observation: Observation, plac
     pad = length - len(values)
     widths = None if observation.repeats is None else observation.repeats.widths(series.times)
     gaps = None if observation.drift is None else np.diff(series.times, prepend=series.times[:1] - NEVER)
+    ends = bool(np.any(limits != 0)) or bool(np.isfinite([observation.lower, observation.upper]).any())
     return Data(
         values=to_length(values, length),
         limits=np.pad(limits, (0, pad)),
@@ -61,6 +83,7 @@ def data_of(series: Series, name: str, unit: str, observation: Observation, plac
         after=None if place.after is None else to_length(place.after, length),
         widths=None if widths is None else to_length(widths, length),
         gaps=None if gaps is None else np.pad(gaps, (0, pad)),
+        limited=gaps is not None and ends,
     )
 
 

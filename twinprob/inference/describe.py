@@ -92,6 +92,7 @@ def _described(density: Joint, positions, index, key, rows, later):
         means = density.at_measurements(states, rows)
         measured = density.measured(means, values)
         keys = jax.random.split(jax.random.fold_in(key, row), max(len(measured), 1))
+        replicates = {name: d.sample(k) for (name, d), k in zip(measured.items(), keys, strict=False)}
         sites = density.sites()
         return {
             "values": values,
@@ -100,7 +101,11 @@ def _described(density: Joint, positions, index, key, rows, later):
             "state": states[-1],
             "outputs": density.outputs(states, rows, index),
             "means": means,
-            "replicates": {name: d.sample(k) for (name, d), k in zip(measured.items(), keys, strict=False)},
+            "replicates": replicates,
+            "neighbors": {
+                name: (d.neighbors(jnp.asarray(density.data[name].values)), d.neighbors(replicates[name]))
+                for name, d in measured.items()
+            },
             "log_likelihood": density.log_likelihood(values, means),
             "errors": {
                 name: d.last_error(jnp.asarray(density.data[name].values), later[name])
@@ -144,6 +149,7 @@ def _groups(
         groups["prior_predictive"] = dataset(_measured(density, prior["replicates"]), coords, {})
         groups["log_likelihood"] = dataset(_measured(density, described["log_likelihood"], unit=""), coords, {})
         groups["observed_data"] = dataset(_observed(density), coords, {})
+        groups["neighbors"] = dataset(_neighbors(described["neighbors"]), {}, {})
     if later:
         found = error_labels(density.model, described["errors"])
         groups["error"] = dataset(found, {}, {"time": record.end, "time_units": "min"})
@@ -244,6 +250,15 @@ def _state(density: Joint, described) -> dict[str, Labelled]:
         name: Labelled(("chain", "draw"), described["state"][..., i], q.unit, q.about)
         for i, (name, q) in enumerate(quantities.items())
     }
+
+
+def _neighbors(correlations) -> dict[str, Labelled]:
+    """Return how the residuals of each draw correlate with the one before, and those of its replicate."""
+    found, dims = {}, ("chain", "draw")
+    for name, (observed, replicated) in correlations.items():
+        found[name] = Labelled(dims, observed, "", "correlation of neighboring residuals around this draw's output")
+        found[f"{name}_replicated"] = Labelled(dims, replicated, "", "the same of this draw's replicate")
+    return found
 
 
 def _later(density: Joint, record: Record) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from ..dynamics.programs import as_data
-from ..dynamics.segments import Segments, doubled, knots, minutes_per_unit, padded, scale
+from ..dynamics.segments import Segments, bucket, doubled, knots, minutes_per_unit, padded, scale
 from ..dynamics.simulate import (
     AbstractIntegrator,
     FixedStep,
@@ -25,16 +25,18 @@ from ..dynamics.simulate import (
     timeline_of,
 )
 from ..modeling.declarations import require_complete
+from ..modeling.measured import Measured
 from ..modeling.model import AbstractModel, nearest, pack
-from ..modeling.observation import Measured, Observation
+from ..modeling.observation import Observation
 from ..patient.record import Record, require_record
 from ..patient.require import require_each, require_kinds
 from ..patient.units import convert, reach
-from .data import Data, data_of, panels_of
+from .data import Data, data_of, panels_of, require_noise
 from .timeline import crowded, stop_of, timeline
 
 _IMPOSSIBLE = 1e30
 _SHOWN = 256
+_MANY = 1024
 _SEGMENTS, _KNOTS = 192, 64  # times `scale`: how many segments, and how many knots and measurements of each kind
 _LARGEST = 150.0  # exp(150)^4 is still finite
 
@@ -224,7 +226,7 @@ class Joint(eqx.Module):
             observation = self.observations[name]
             observation = observation.sized({f: values[f"{name}_{f}"] for f in observation.unknowns()})
             observation = observation.blurred(data.widths, means.get(slope_of(name)))
-            distributions[name] = Measured(observation, means[name], data.limits, data.present, data.gaps)
+            distributions[name] = Measured(observation, means[name], data.limits, data.present, data.gaps, data.limited)
         return distributions
 
     # ---- the density ------------------------------------------------------------------------------------------
@@ -315,7 +317,8 @@ def joint(
     TypeError
         If an argument is of another kind.
     ValueError
-        If the record holds none of the outputs, a unit cannot be converted, or an observation is named for no output.
+        If the record holds none of the outputs, a unit cannot be converted, an observation is named for no output, or
+        nothing says how an output that was measured is measured.
     """
     require_kinds(model=(model, AbstractModel), integrator=(integrator, AbstractIntegrator, None))
     require_record(record, "record")
@@ -337,8 +340,10 @@ def joint(
     size = scale((len(segments.start), _SEGMENTS), *((length, _KNOTS) for length in lengths))
     segments = padded(segments, int(size * _SEGMENTS))
     # Where nothing moves in time there are few measurements, and one may take long, as a steady beat does.
-    length = int(size * _KNOTS) if counts else doubled(most, 8)
+    # Of very many, half as many again would take half as long again: their lengths are rounded less.
+    length = int(size * _KNOTS) if counts else doubled(most, 8) if most <= _MANY else bucket(most)
     how = {name: (observations or {}).get(name, declared[name].noise) for name in present}
+    require_noise(model, how)
     data = {
         name: data_of(record.observations[name], name, declared[name].unit, how[name], places[name], length)
         for name in present

@@ -16,6 +16,7 @@ from ..patient.record import Record, require_record
 from ..patient.require import require_key, require_kinds
 from ..patient.stay import Joined, join
 from ..patient.units import convert
+from .data import require_noise
 from .describe import error_labels
 from .fit import fit
 from .joint import with_covariates
@@ -82,6 +83,9 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
     joined = join(twin.record, new_data)
     record, since = joined.record, joined.since
     twin = replace(twin, model=with_covariates(twin.model, record))
+    declared = twin.model.quantities(twin.model.Output)
+    seen = (name for name in declared if name in record.observations)
+    require_noise(twin.model, {name: twin.observations.get(name, declared[name].noise) for name in seen})
     if since == np.inf and record.end == twin.now:
         return _said(_unmoved(twin, record), joined)
     # One key for every hour would repeat each particle's kick: errors that should average out would add up.

@@ -1,6 +1,7 @@
 """A measurement error that lasts: it wanders as an Ornstein–Uhlenbeck process and is integrated out by a filter."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,7 +15,6 @@ from jax.scipy.special import log_ndtr, logsumexp
 from ..patient.require import number, require_sizes
 
 NEVER = 1e12  # min since the measurement before the first: finite, so that its derivatives are
-_UNROLLED = 8
 _HALF_LOG_TWO_PI = 0.5 * float(np.log(2.0 * np.pi))
 
 
@@ -66,7 +66,7 @@ class Correlated(eqx.Module):
     def steps(self, gaps):
         """Return how much of the error is left after `gaps` (…) min, and the variance that came in meanwhile."""
         left = jnp.exp(-gaps / self.timescale)
-        return left, -(self.sd**2) * jnp.expm1(-2.0 * gaps / self.timescale)
+        return left, self.sd**2 * (1.0 - left) * (1.0 + left)
 
     def carried(self, error: "Error", gap) -> "Error":
         """Return what is known of the error `gap` min later."""
@@ -159,49 +159,48 @@ def learned(error: Error, told: Heard) -> Error:
     return Error(mean, jnp.maximum(error.variance - error.variance**2 * told.bend, 1e-12 * error.variance))
 
 
-class Swept(NamedTuple):
-    """The lasting error along a series of measurements.
+class Series(NamedTuple):
+    """A series of measurements of one output, for `sweep`.
 
     Attributes
     ----------
-    before : Error (time,), what was known of it just before each measurement
-    last : Error (), after the last one
+    gaps : (time,) min since the measurement before; `NEVER` for the first
+    residuals : (time,) measurements minus noise-free outputs
+    variances : (time, part), the independent noise as a mixture of normals
+    limits, present : (time,) int and bool
     """
 
-    before: Error
-    last: Error
+    gaps: Any
+    residuals: Any
+    variances: Any
+    limits: Any
+    present: Any
 
 
-def sweep(drift: Correlated, gaps, residuals, shares, variances, limits, present) -> Swept:
+def sweep(drift: Correlated, series: Series, shares, limited: bool, report: Callable[[Error, Heard], Any]):
     """Filter the lasting error from a series of measurements.
 
     Parameters
     ----------
     drift : Correlated
-    gaps : (time,) min since the measurement before; `NEVER` for the first
-    residuals : (time,) measurements minus noise-free outputs
-    shares, variances : (part,) and (time, part), the independent noise as a mixture of normals
-    limits, present : (time,) int and bool
+    series : Series
+    shares : (part,) of the noise
+    limited : bool, whether any value may lie beyond a limit: the tails cost far more than a density
+    report : function of (Error, Heard)
+        What is asked at each measurement: of what was known of the error just before, and of what the value then said.
 
     Returns
     -------
-    Swept
+    reported : as `report` says, leaves (time, ...)
+    last : Error (), after the last measurement
     """
-    left, fresh = drift.steps(gaps)
-    rows = (left, fresh, residuals, variances, limits, present)
 
-    def along(hear, unrolled):
-        def step(error, row):
-            left, fresh, residual, noise, limit, there = row
-            before = Error(left * error.mean, left**2 * error.variance + fresh)
-            told = hear(residual - before.mean, shares, before.variance + noise, limit)
-            after = jax.tree.map(lambda new, old: jnp.where(there, new, old), learned(before, told), error)
-            return after, before
+    def step(error, row):
+        before = drift.carried(error, row.gaps)
+        given = row.residuals - before.mean, shares, before.variance + row.variances
+        told = either(*given, row.limits) if limited else heard(*given)
+        after = jax.tree.map(lambda new, old: jnp.where(row.present, new, old), learned(before, told), error)
+        return after, report(before, told)
 
-        last, before = lax.scan(step, drift.unknown(), rows, unroll=unrolled)
-        return Swept(before, last)
-
-    # One branch for all: the tails that limits need cost far more than a density.
-    plain = lambda residual, shares, variances, limit: heard(residual, shares, variances)  # noqa: E731
-    unrolled = _UNROLLED if variances.shape[-1] == 1 else 1  # more would take long to compile
-    return lax.cond(jnp.any(present & (limits != 0)), lambda: along(either, 1), lambda: along(plain, unrolled))
+    last, reported = lax.scan(step, drift.unknown(), series)
+    return reported, last

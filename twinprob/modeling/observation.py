@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,7 +14,7 @@ from jax.scipy.special import log_ndtr
 from jaxtyping import Array, Float
 
 from ..patient.require import number, require_kind, require_settings, require_sizes
-from .correlated import Correlated, Error, Heard, either, sweep
+from .correlated import Correlated, Error, Heard, either
 
 _TINY = 1e-300
 _T_PARTS = 12
@@ -310,88 +310,3 @@ class Observation(eqx.Module):
         shares, variances = self.noise.parts(mean)
         z = (value - mean - error.mean)[..., None] / jnp.sqrt(variances + error.variance[..., None])
         return tuple(jnp.sum(shares * jnp.exp(log_ndtr(sign * z)), axis=-1) for sign in (1, -1))
-
-
-class Innovations(NamedTuple):
-    """A series of measurements as independent ones: each beside what the ones before it let expect.
-
-    Attributes
-    ----------
-    errors : (time,) measurement minus expectation
-    log_variances : (time,)
-    weights : (time,) information of one measurement about its expectation, zero where absent
-    exact : (time,) bool, whether there is a value, and not only the side of a limit
-    """
-
-    errors: Any
-    log_variances: Any
-    weights: Any
-    exact: Any
-
-
-class Measured(dist.Distribution):
-    """Measurements of one output as a numpyro distribution: censored values and absent (padded) ones included.
-
-    Parameters
-    ----------
-    observation : Observation
-    mean : (time,) noise-free output, in its unit
-    limits : (time,) int, -1 below a limit, 0 measured, +1 above
-    present : (time,) bool, False where nothing was measured
-    gaps : (time,) min since the measurement before, needed where the observation has a lasting error
-    """
-
-    support = dist.constraints.real_vector
-
-    def __init__(self, observation: Observation, mean, limits, present, gaps=None):
-        self.observation, self.mean_output, self.limits, self.present = observation, mean, limits, present
-        self.gaps = gaps
-        super().__init__(batch_shape=(), event_shape=jnp.shape(mean), validate_args=False)
-
-    def sample(self, key, sample_shape=()):
-        """Draw replicated measurements, each time with a lasting error anew; detection limits do not truncate them."""
-        drawn = self.observation.noise.distribution(self.mean_output).sample(key, sample_shape)
-        if self.observation.drift is None:
-            return drawn
-        keys = jax.random.split(jax.random.fold_in(key, 1), math.prod(sample_shape))
-        wander = jax.vmap(lambda k: self.observation.drift.path(k, self.gaps))(keys)
-        return drawn + wander.reshape(drawn.shape)
-
-    def elementwise(self, value):
-        """Return the log density of each measurement, zero where absent; shape (time,).
-
-        Where the error lasts, it is the density given the measurements before it: their sum is that of all together.
-        """
-        if self.observation.drift is None:
-            density = self.observation.log_density(value, self.mean_output, self.limits)
-        else:
-            density = self._told(value)[0].density
-        return jnp.where(self.present, density, 0.0)
-
-    def log_prob(self, value):
-        """Return the log density of all measurements together."""
-        return jnp.sum(self.elementwise(value), axis=-1)
-
-    def _swept(self, value):
-        shares, variances = self.observation.noise.parts(self.mean_output)
-        residuals = value - self.mean_output
-        return sweep(self.observation.drift, self.gaps, residuals, shares, variances, self.limits, self.present)
-
-    def _told(self, value) -> tuple[Heard, Error]:
-        before = self._swept(value).before
-        return self.observation.told(value, self.mean_output, self.limits, before), before
-
-    def last_error(self, value, later) -> Error:
-        """Return what is known of the lasting error `later` min after the last measurement."""
-        return self.observation.drift.carried(self._swept(value).last, later)
-
-    def innovations(self, value) -> Innovations:
-        """Return measurements with a lasting error as independent ones, linear in what is expected of each."""
-        told, before = self._told(value)
-        weights = jnp.where(self.present, told.weight, 0.0)
-        return Innovations(
-            value - self.mean_output - before.mean,
-            -jnp.log(told.weight),
-            jax.lax.stop_gradient(weights),
-            self.present & (self.limits == 0),
-        )

@@ -13,6 +13,7 @@ from ..joint import Joint
 
 _LONGEST_STEP = 2.0
 FIRST_DAMPING = 1e-2
+_MANY = 1024  # measurements; setting
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,10 @@ def split(joint: Joint) -> Split:
         if f"{name}_volatility" in layout:
             scale[layout[f"{name}_volatility"]] = True
     for output, observation in joint.observations.items():
+        # Without paths, nothing can follow so many measurements that their noise vanishes: its size climbs too.
+        few = bool(joint.knots) or len(joint.data[output].values) <= _MANY
         for name in observation.unknowns():
-            scale[layout[f"{output}_{name}"]] = True
+            scale[layout[f"{output}_{name}"]] = few
     return Split(path, scale)
 
 
