@@ -81,7 +81,11 @@ class ChartedICING(AbstractICING):
         about="EGP_0: production at a glucose of 8 mmol/L and an interstitial insulin of 8 mU/L",
     )
     initial_glucose: float = parameter(
-        dist.LogNormal(math.log(8.0), 0.6), unit="mmol/L", source=_MEMORY, about="glucose at the origin"
+        dist.LogNormal(math.log(9.0), 0.6),
+        unit="mmol/L",
+        source=_MEMORY,
+        about="glucose at the origin",
+        origin=True,
     )
     secretion_factor: float = parameter(
         dist.LogNormal(0.0, 0.7), unit="1", source=_MEMORY, about="secretion over its population value"

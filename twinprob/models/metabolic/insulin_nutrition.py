@@ -113,10 +113,18 @@ class AbstractICING(AbstractModel):
         dist.LogNormal(math.log(1.16), 0.2), unit="mmol/min", source=f"{_CHASE}; spread: {_MEMORY}", about="EGP"
     )
     initial_glucose: float = parameter(
-        dist.LogNormal(math.log(8.0), 0.4), unit="mmol/L", source=_MEMORY, about="glucose at the origin"
+        dist.LogNormal(math.log(8.0), 0.4),
+        unit="mmol/L",
+        source=_MEMORY,
+        about="glucose at the origin",
+        origin=True,
     )
     initial_insulin: float = parameter(
-        dist.LogNormal(0.0, 0.3), unit="1", source=_MEMORY, about="insulin at the origin over its steady state"
+        dist.LogNormal(0.0, 0.3),
+        unit="1",
+        source=_MEMORY,
+        about="insulin at the origin over its steady state",
+        origin=True,
     )
     glucose_clearance: float = parameter(
         dist.LogNormal(math.log(0.006), 0.3), known=True, unit="1/min", source=_CHASE, about="p_G"
