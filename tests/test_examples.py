@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tests import ROOT
-from twinprob import examples
+from twinprob import storage
 from twinprob.examples import load_example
 from twinprob.models.metabolic import icing
 from twinprob.patient.record import Record
@@ -113,7 +113,7 @@ def test_a_single_record_has_no_stays():
 
 
 def test_an_installation_without_data_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(examples, "__file__", str(tmp_path / "twinprob" / "examples.py"))
+    monkeypatch.setattr(storage, "__file__", str(tmp_path / "twinprob" / "storage.py"))
     with pytest.raises(FileNotFoundError, match="install twinprob again"):
         load_example("fsigt")
 
@@ -123,7 +123,7 @@ def test_the_data_inside_a_wheel_come_first(monkeypatch, tmp_path):
     bundled.mkdir(parents=True)
     (bundled / "fsigt.csv").write_text("time,variable,value,unit\n0,glucose,5,mmol/L\n", encoding="utf-8")
     (tmp_path / "datasets").mkdir()
-    monkeypatch.setattr(examples, "__file__", str(tmp_path / "twinprob" / "examples.py"))
+    monkeypatch.setattr(storage, "__file__", str(tmp_path / "twinprob" / "storage.py"))
     assert load_example("fsigt").observations["glucose"].values == [5.0]
 
 

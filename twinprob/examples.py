@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .modeling.model import nearest
 from .patient.record import Record
 from .readers.tidy import read_tidy
+from .storage import bundled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +56,7 @@ def load_example(name: str, *, stay: int | None = None) -> Any:
     }
     if name not in openers:
         raise ValueError(f"There is no example {name!r}; {nearest(name, openers)}")
-    found = openers[name](_folder() / name)
+    found = openers[name](bundled() / name)
     if stay is None:
         return found
     if openers[name] is not _stays:
@@ -63,15 +64,6 @@ def load_example(name: str, *, stay: int | None = None) -> Any:
     if stay not in found:
         raise ValueError(f"Example {name!r} has no stay {stay}; its stays are {min(found)} to {max(found)}.")
     return found[stay]
-
-
-def _folder() -> Path:
-    """Return the data inside an installed wheel, else those of the checkout around this file."""
-    here = Path(__file__).resolve().parent
-    for folder in (here / "datasets", here.parent / "datasets"):
-        if folder.is_dir():
-            return folder
-    raise FileNotFoundError("The bundled datasets are missing: install twinprob again, from its wheel or its checkout.")
 
 
 def _fsigt(folder: Path) -> Record:

@@ -1,4 +1,4 @@
-"""The one way to write a file: whole or not at all.
+"""Where the bundled data lie, and the one way to write a file: whole or not at all.
 
 What is written is made in memory first, so that no library writes to a disk that may be full. It goes to a partial
 with a random name beside its target, and takes the target's place once the disk has it.
@@ -18,10 +18,25 @@ try:
 except ImportError:  # Windows: leftovers are told by their age alone
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["write"]
+__all__ = ["bundled", "write"]
 
 _ABANDONED = 86400.0  # s, setting: older partials are leftovers even where nobody can ask for their lock
 _SHOWN = 40  # characters of the target in the name of a partial, of which a file system takes 255 bytes
+
+
+def bundled() -> Path:
+    """Return the folder of the bundled data: inside an installed wheel, else of the checkout around this file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the package was installed without its data.
+    """
+    here = Path(__file__).resolve().parent
+    for folder in (here / "datasets", here.parent / "datasets"):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError("The bundled datasets are missing: install twinprob again, from its wheel or its checkout.")
 
 
 def write(path: str | os.PathLike[str], content: bytes | str) -> None:

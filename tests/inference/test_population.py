@@ -1,5 +1,8 @@
 import dataclasses
+import importlib
+import json
 import math
+import re
 
 import equinox as eqx
 import jax
@@ -11,9 +14,10 @@ import pytest
 from jaxtyping import Array
 
 import twinprob as tp
-from twinprob.inference.population import declared_sites, moments
+from twinprob.inference.population import declared_sites, moments, shared_sites
 from twinprob.models.metabolic import ICING
 
+LEARNING = importlib.import_module("twinprob.inference.fit_population")
 NOISE = 0.5
 TRACES: list[int] = []
 
@@ -111,7 +115,7 @@ def exact(records):
     spread = np.exp(logs)
     variance = spread**2 + error
     density = np.sum(-0.5 * (means - centers) ** 2 / variance - 0.5 * np.log(variance), axis=-1)
-    density += (-0.5 * (centers / 2.0) ** 2 - 0.5 * (spread / 2.0) ** 2 + logs)[..., 0]
+    density += (-0.5 * (centers / 2.0) ** 2 - 0.5 * (logs / 0.7) ** 2)[..., 0]  # spreads around half the width of 2
     weights = np.exp(density - density.max())
     return weights / weights.sum(), centers[:, 0, 0], logs[:, 0]
 
@@ -159,7 +163,10 @@ def test_leaving_one_of_three_out_is_refused(records):
 
 def test_the_prior_of_a_patient_is_the_predictive_distribution(population, records):
     weights, centers, logs = exact(records)
-    variance = np.sum(weights * np.exp(2 * logs)) + weights.sum(1) @ centers**2 - (weights.sum(1) @ centers) ** 2
+    tails = 5 / 3  # the variance of a Student t with five degrees of freedom
+    variance = (
+        tails * np.sum(weights * np.exp(2 * logs)) + weights.sum(1) @ centers**2 - (weights.sum(1) @ centers) ** 2
+    )
     prior = population.priors(Level(), tp.Record.admission({"weight": (80, "kg")}))["level"]
     assert float(prior.loc) == pytest.approx(weights.sum(1) @ centers, abs=0.1)
     assert float(prior.scale) == pytest.approx(math.sqrt(variance), rel=0.1)
@@ -339,7 +346,70 @@ def test_too_many_failures_are_an_error(records, key):
 
 def test_a_population_shows_itself(population):
     assert "Learned from 20 patients" in population._repr_html_()
-    assert repr(population) == "Population(Level, learned from 20 patients)"
+    assert repr(population) == f"Population(Level, learned from 20 patients. {population.verdict})"
+
+
+def judged(population, **figures):
+    tree = population.tree.copy()
+    tree.attrs["provenance"] = json.dumps({**population.provenance, **figures})
+    return dataclasses.replace(population, tree=tree)
+
+
+def test_a_population_that_settled_says_so(population):
+    found = judged(population, moved=0.2, khat=0.3, effective_draws=900.0)
+    assert found.settled
+    assert found.verdict.startswith("Settled: at rest after")
+
+
+@pytest.mark.parametrize("figure", [{"moved": 0.9}, {"khat": 0.8}, {"effective_draws": 30.0}])
+def test_a_population_that_did_not_settle_says_so_and_what_to_do(population, figure):
+    found = judged(population, **{"moved": 0.2, "khat": 0.3, "effective_draws": 900.0, **figure})
+    assert not found.settled
+    assert re.match(r"Not settled: .* more patients, with more `rounds`", found.verdict)
+
+
+def test_it_says_on_whom_it_was_learned(records):
+    found = tp.fit_population(Level(), records[:4], key=jax.random.key(1), method=QUICK, rounds=1, source="a ward")
+    assert "learned from 4 patients: a ward." in repr(found)
+
+
+def test_an_anonymous_population_has_the_same_priors_and_nothing_of_a_single_patient(population, tmp_path):
+    bare = population.anonymous()
+    mine, theirs = (p.priors(Level(), record([1.0]))["level"] for p in (population, bare))
+    error = mine.scale / math.sqrt(bare.tree["hyperparameters"].to_dataset()["spread"].size)
+    assert abs(theirs.loc - mine.loc) < 5 * error
+    assert abs(theirs.scale - mine.scale) < 5 * error
+    assert bare.tree["patients"].sizes["patient"] == 1
+    assert "data_hashes" not in bare.provenance
+    bare.save(tmp_path / "bare.nc")
+    assert repr(tp.load_population(tmp_path / "bare.nc", own=(Level,))) == repr(population)
+
+
+def test_a_state_at_the_origin_is_no_part_of_a_population():
+    stay = tp.Record.build({"glucose": ([0.0, 60.0], [9.0, 8.0], "mmol/L")})
+    assert set(shared_sites(tp.joint(ICING(), stay))) == {"insulin_sensitivity_start", "endogenous_glucose_production"}
+
+
+def test_a_record_that_begins_later_for_the_model_is_left_out_too(records, monkeypatch):
+    monkeypatch.setattr(LEARNING, "simulable", lambda model, one: dataclasses.replace(one))
+    found = tp.fit_population(Level(), records[:5], leave_one_out=True, key=jax.random.key(6), method=QUICK, rounds=1)
+    for left, one in zip(records, found, strict=False):
+        assert left.data_hash not in one.provenance["data_hashes"]
+
+
+def test_stays_of_one_person_are_left_out_together(records):
+    same = [dataclasses.replace(r, person="one") for r in records[:2]]
+    found = tp.fit_population(
+        Level(), [*same, *records[2:8]], leave_one_out=True, key=jax.random.key(6), method=QUICK, rounds=1
+    )
+    assert [one.provenance["records"] for one in found] == [6, 6, *[7] * 6]
+    assert [one.provenance["patients"] for one in found] == [6, 6, *[6] * 6]
+
+
+@pytest.mark.parametrize("name", ["icing-mimc3", "icing"])
+def test_a_name_that_does_not_ship_is_refused_with_those_that_do(name):
+    with pytest.raises(FileNotFoundError, match="none of this name ships; did you mean `icing-mimic3`"):
+        tp.load_population(name)
 
 
 def test_the_declared_sites_of_icing_are_its_unknowns_and_start():

@@ -117,7 +117,7 @@ def test_a_batch_of_patients_equals_the_loop(cls, key):
         patient = model.install(names, values)
         return pack(patient.vector_field(0.0, patient.initial(inputs), inputs))
 
-    np.testing.assert_allclose(jax.vmap(slope)(draws), jnp.stack([slope(d) for d in draws]), rtol=1e-12)
+    np.testing.assert_allclose(jax.vmap(slope)(draws), jnp.stack([slope(d) for d in draws]), rtol=1e-12, atol=1e-14)
 
 
 # ---- ICING -----------------------------------------------------------------------------------------------------------

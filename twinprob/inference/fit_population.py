@@ -22,7 +22,7 @@ from .joint import Joint, joint
 from .methods.hierarchy import Hyperparameters, Patients, effective, mode, sample, spread_at
 from .methods.laplace import Laplace
 from .methods.sampled import AbstractMethod, Sampler, generator
-from .population import Population, Term, constant_sites, located, moments, with_priors
+from .population import Population, Term, located, moments, shared_sites, with_priors
 from .simulable import simulable
 
 _METHOD = Laplace(starts=3, draws=250, proposals=1500, rounds=2)
@@ -54,6 +54,7 @@ def fit_population(
     integrator: AbstractIntegrator | None = None,
     method: AbstractMethod | None = None,
     rounds: int = 20,
+    source: str = "",
     progress: Callable[[str, float], None] | None = None,
 ) -> Population | tuple[Population, ...]:
     """Learn how a model's unknowns are distributed over patients.
@@ -66,13 +67,14 @@ def fit_population(
     ----------
     model : AbstractModel
         Its declared priors set the scale of what is believed about the population beforehand: centers are
-        Normal around the declared center with the declared width, spreads HalfNormal with that width.
+        Normal around the declared center with the declared width, spreads LogNormal around half that width. States at
+        the origin (`parameter(…, origin=True)`) are no part of a population.
     records : sequence of Record
-        One per patient.
+        One per patient, or several stays of one where `Record.person` tells.
     key : jax PRNG key
     leave_one_out : bool
-        Learn for each record from the other records alone. For scores: what was learned from patients may be judged on
-        other patients only, as in
+        Learn for each record from the records of other persons alone. For scores: what was learned from patients may be
+        judged on other patients only, as in
         ``evaluate(model, records, population=fit_population(model, records, leave_one_out=True, key=key), key=key)``.
     covariates : mapping of str to sequence of str, optional
         Which covariates move the center of which parameter, e.g. ``{"clearance": ("weight", "diabetic_status")}``;
@@ -84,6 +86,8 @@ def fit_population(
         How each patient is fitted; a light `Laplace` by default.
     rounds : int
         Most references tried.
+    source : str
+        Who the patients are, in one phrase; kept in the provenance and shown.
     progress : function of (stage, fraction), optional
 
     Returns
@@ -116,17 +120,21 @@ def fit_population(
             f"To leave one out, a population needs more than {_FEWEST} records with an output of model "
             f"`{type(model).__name__}`, but {len(group.records)} of {len(records)} have one."
         )
-    learned = _learn(group, method, rounds, key, progress)
+    learned = _learn(group, method, rounds, key, progress, source)
     if not leave_one_out:
         return learned.population(range(len(learned.rows)), observations, key)
     found = []
     for number, record in enumerate(records):
-        others = [place for place, i in enumerate(learned.rows) if group.records[i] is not record]
+        others = [
+            place
+            for place, i in enumerate(learned.rows)
+            if group.places[i] != number and not (record.person and record.person == group.records[i].person)
+        ]
         found.append(learned.population(others, observations, jax.random.fold_in(key, number)))
     return tuple(found)
 
 
-def _learn(group: "_Group", method: AbstractMethod | None, rounds: int, key, progress) -> "_Learned":
+def _learn(group: "_Group", method: AbstractMethod | None, rounds: int, key, progress, source: str) -> "_Learned":
     """Fit the patients under one reference after another until it has settled."""
     report, at = progress or (lambda stage, fraction: None), None
     for turn in range(rounds):
@@ -144,7 +152,7 @@ def _learn(group: "_Group", method: AbstractMethod | None, rounds: int, key, pro
     patients, failures = _drawn(group, at, method or _LAST, jax.random.fold_in(key, 0), done)
     report("done", 1.0)
     rows = tuple(i for i in range(len(group.records)) if i not in failures)
-    return _Learned(group, patients, rows, peak, {"rounds": turn + 1, "moved": moved}, failures)
+    return _Learned(group, patients, rows, peak, {"rounds": turn + 1, "moved": moved, "source": source}, failures)
 
 
 @dataclass(frozen=True)
@@ -166,6 +174,8 @@ class _Learned:
         hyper = sample(patients, mode(patients, self.peak), _HYPER_DRAWS, generator(jax.random.fold_in(key, 0)))
         provenance = {
             **_figures(patients, hyper, self.about, self.failures),
+            "patients": _persons([group.records[i] for i in rows]),
+            "records": len(rows),
             "key": np.asarray(jax.random.key_data(key)).tolist(),
             "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
             "model": type(group.model).__name__,
@@ -181,6 +191,7 @@ class _Group:
 
     model: AbstractModel
     records: tuple[Record, ...]
+    places: tuple[int, ...]  # among the records that were given
     densities: tuple[Joint, ...]
     sites: tuple[str, ...]
     terms: tuple[Term, ...]
@@ -193,14 +204,15 @@ class _Group:
 
 def _group(model, records, covariates, observations, integrator) -> _Group:
     outputs = model.quantities(model.Output)
-    kept = tuple(simulable(model, r) for r in records if set(outputs) & set(r.observations))
+    places = tuple(i for i, r in enumerate(records) if set(outputs) & set(r.observations))
+    kept = tuple(simulable(model, records[i]) for i in places)
     if len(kept) < _FEWEST:
         raise ValueError(
             f"A population needs at least {_FEWEST} records with an output of model `{type(model).__name__}` "
             f"({', '.join(outputs)}), but {len(kept)} of {len(records)} have one."
         )
     densities = tuple(joint(model, r, observations=observations, integrator=integrator) for r in kept)
-    sites = tuple(dict.fromkeys(name for d in densities for name in constant_sites(d)))
+    sites = tuple(dict.fromkeys(name for d in densities for name in shared_sites(d)))
     terms, moves = _terms(model, kept, covariates)
     used = [(i, 0) for i in range(len(sites))]
     for name, mine in moves.items():
@@ -209,12 +221,12 @@ def _group(model, records, covariates, observations, integrator) -> _Group:
     design = np.array([[1.0, *(term.of(record) for term in terms)] for record in kept])
     centers, widths, present = np.zeros((3, len(kept), len(sites)))
     for i, density in enumerate(densities):
-        for name, prior in constant_sites(density).items():
+        for name, prior in shared_sites(density).items():
             j = sites.index(name)
             centers[i, j], widths[i, j] = moments(prior)
             present[i, j] = 1.0
     widths = widths.sum(0) / present.sum(0)
-    return _Group(model, kept, densities, sites, terms, tuple(used), design, centers, widths, present)
+    return _Group(model, kept, places, densities, sites, terms, tuple(used), design, centers, widths, present)
 
 
 def _terms(model, records, covariates) -> tuple[tuple[Term, ...], dict[str, list[Term]]]:
@@ -265,7 +277,7 @@ def _drawn(group: _Group, at, method: AbstractMethod, key, done) -> tuple[Patien
     for i, density in enumerate(group.densities):
         priors = {
             name: located(prior, np.asarray(group.centers[i, j] + shifts[i, j]), np.asarray(spreads[i, j]))
-            for name, prior in constant_sites(density).items()
+            for name, prior in shared_sites(density).items()
             for j in [group.sites.index(name)]
         }
         model, how = with_priors(density.model, density.observations, priors)
@@ -290,7 +302,7 @@ def _patients(group: _Group, draws, shifts, spreads) -> Patients:
     deviations = np.zeros((len(rows), count, len(group.sites)))
     for k, i in enumerate(rows):
         layout = group.densities[i].layout()
-        for name in constant_sites(group.densities[i]):
+        for name in shared_sites(group.densities[i]):
             j = group.sites.index(name)
             deviations[k, :, j] = draws[i][:count, layout[name].start] - group.centers[i, j]
     return Patients(
@@ -326,13 +338,18 @@ def _figures(patients: Patients, hyper: Hyperparameters, about, failures) -> dic
     middle = patients.join(hyper.coefficients.mean(0), np.exp(np.log(hyper.spreads).mean(0)))
     shares = effective(patients, middle)
     return {
-        "patients": len(patients.design),
         **about,
         "khat": hyper.khat,
         "effective_draws": hyper.ess,
         "fewest_effective_draws_of_a_patient": float(shares.min() * patients.deviations.shape[1]),
         "failed": {str(i): why for i, why in failures.items()},
     }
+
+
+def _persons(records) -> int:
+    """Count the persons behind records; one without a token counts as a person."""
+    known = [record.person for record in records if record.person]
+    return len(set(known)) + len(records) - len(known)
 
 
 def _tree(group: _Group, patients: Patients, rows, hyper: Hyperparameters, provenance):

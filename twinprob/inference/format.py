@@ -85,17 +85,17 @@ class Stored:
     written: Mapping[str, Any]
     differences: list[str] = field(default_factory=list)
 
-    def compare(self, models: Iterable[AbstractModel], versions: Mapping[str, str]) -> None:
+    def compare(self, models: Iterable[AbstractModel], versions: Mapping[str, str] | None) -> None:
         """Note what is another than when the file was written: twinprob, jax, or what a model declares.
 
         Parameters
         ----------
         models : iterable of AbstractModel
             As they were read.
-        versions : mapping of str to str
-            Where the file does not say itself which versions wrote it.
+        versions : mapping of str to str, or None
+            Where the file does not say itself which versions wrote it; None for a file whose age is no news.
         """
-        wrote = self.written.get("versions", versions)
+        wrote = {} if versions is None else self.written.get("versions", versions)
         for name in _COMPARED:
             here = importlib.metadata.version(name)
             if wrote.get(name, here) != here:

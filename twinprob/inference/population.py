@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,16 +17,23 @@ from numpyro.distributions.transforms import ExpTransform, IdentityTransform
 
 from ..display import section, table
 from ..dynamics.simulate import FixedStep
-from ..modeling.model import AbstractModel
+from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation
 from ..patient.record import Record
+from ..patient.require import require_count
 from ..patient.units import convert
+from ..storage import bundled
 from .classes import Classes
 from .encoding import decode, decode_observations, encode
 from .format import opened, require_groups, require_numbers, save
 from .joint import Joint, with_covariates
 
 _DRAWS = 4000
+# Patients have tails that a normal learned on a few of them lacks: a new patient's prior has the variance of a Student
+# t with so many degrees of freedom. A setting.
+_DEGREES = 5.0
+_TAILS = _DEGREES / (_DEGREES - 2.0)
+_SETTLED, _TRUSTED, _ENOUGH = 0.5, 0.7, 100  # what `verdict` asks of the learning; settings
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,8 @@ class Population:
     """The distribution of a model's unknowns over patients, as far as the patients learned from determine it.
 
     On its unconstrained scale each unknown is normal around center + effects, where the center is that of the model's
-    declared prior for the patient plus a learned shift, and the effects are those of the patient's covariates.
+    declared prior for the patient plus a learned shift, and the effects are those of the patient's covariates. States
+    at the origin keep their declared priors: where a record begins is no property that patients share.
 
     Attributes
     ----------
@@ -98,8 +108,50 @@ class Population:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Number of patients, key, versions, and the figures that judge the draws."""
+        """Who the patients are and how many, key, versions, and the figures that judge the draws."""
         return json.loads(self.tree.attrs["provenance"])
+
+    @property
+    def settled(self) -> bool:
+        """Whether learning ended where it stayed, and the draws of the hyperparameters can be trusted."""
+        told = self.provenance
+        return bool(told["moved"] < _SETTLED and told["khat"] < _TRUSTED and told["effective_draws"] >= _ENOUGH)
+
+    @property
+    def verdict(self) -> str:
+        """How far to trust it, in words."""
+        told, rounds = self.provenance, self.provenance["rounds"]
+        still = f"at rest after {rounds} rounds" if told["moved"] < _SETTLED else f"still moving after {rounds} rounds"
+        remedy = "" if self.settled else " Learn it on more patients, with more `rounds` or more draws of each."
+        return (
+            f"{'Settled' if self.settled else 'Not settled'}: {still} (last move {told['moved']:.2f} of a posterior "
+            f"standard deviation), k-hat {told['khat']:.2f}, {told['effective_draws']:.0f} effective draws, at least "
+            f"{told['fewest_effective_draws_of_a_patient']:.0f} of each patient.{remedy}"
+        )
+
+    def anonymous(self, draws: int = 400) -> "Population":
+        """Return the distribution alone, with nothing of any single patient, to be passed on.
+
+        Parameters
+        ----------
+        draws : int
+            Draws of the hyperparameters that are kept.
+
+        Returns
+        -------
+        Population
+            Gives new patients the same priors, but for the fewer draws.
+        """
+        require_count("draws", draws, 4, 1_000_000)
+        tree = self.tree.copy(deep=True)
+        step = max(1, self.tree["hyperparameters"].sizes["draw"] * self.tree["hyperparameters"].sizes["chain"] // draws)
+        middle = tree["patients"].to_dataset()[["declared_center"]].mean("patient", keep_attrs=True)
+        tree["hyperparameters"] = xr.DataTree(tree["hyperparameters"].to_dataset().isel(draw=slice(None, None, step)))
+        tree["patients"] = xr.DataTree(middle.expand_dims(patient=1))
+        private = ("data_hashes", "failed", "key")
+        told = {name: value for name, value in self.provenance.items() if name not in private}
+        tree.attrs["provenance"] = json.dumps({**told, "failed": {}})
+        return dataclasses.replace(self, tree=tree)
 
     def priors(self, model: AbstractModel, record: Record) -> dict[str, dist.Distribution]:
         """Return the prior of every unknown for one patient, before any of the patient's measurements.
@@ -114,7 +166,8 @@ class Population:
         Returns
         -------
         dict of str to numpyro Distribution
-            By sample site; hyperparameter uncertainty included.
+            By sample site; the uncertainty of the hyperparameters included, and the variance of a Student t with five
+            degrees of freedom over patients. What the population does not describe keeps its declared prior.
 
         Raises
         ------
@@ -129,7 +182,7 @@ class Population:
         priors = {}
         for i, name in enumerate(self.parameters):
             shifts = coefficients[:, i] @ design
-            spread = np.sqrt(np.mean(spreads[:, i] ** 2) + np.var(shifts))
+            spread = np.sqrt(_TAILS * np.mean(spreads[:, i] ** 2) + np.var(shifts))
             # Arrays, not floats: patients then share compiled programs.
             center = moments(sites[name])[0] + np.mean(shifts)
             priors[name] = located(sites[name], np.asarray(center), np.asarray(spread))
@@ -201,7 +254,7 @@ class Population:
         sites, declared, rows = declared_sites(self.model, self.observations), self.model.parameters(), []
         for i, name in enumerate(self.parameters):
             center = float(np.mean(record[:, i]) + hyper["coefficient"].values[..., i, 0].mean())
-            spread = float(np.sqrt(np.mean(hyper["spread"].values[..., i] ** 2)))
+            spread = float(np.sqrt(_TAILS * np.mean(hyper["spread"].values[..., i] ** 2)))
             bijector = dist.biject_to(sites[name].support)
             low, middle, high = (float(bijector(center + z * spread)) for z in (-1.645, 0.0, 1.645))
             parameter = declared.get(name.removesuffix("_start"))
@@ -209,8 +262,12 @@ class Population:
         return rows
 
     def __repr__(self) -> str:
-        """Name model and number of patients in one line."""
-        return f"Population({type(self.model).__name__}, learned from {self.provenance['patients']} patients)"
+        """Name model, patients, and how far to trust what was learned."""
+        return f"Population({type(self.model).__name__}, learned from {self._learned_from()}. {self.verdict})"
+
+    def _learned_from(self) -> str:
+        source = self.provenance.get("source")
+        return f"{self.provenance['patients']} patients{f': {source}' if source else ''}"
 
     def _repr_html_(self) -> str:
         rows = [(name, middle, f"{low:.3g} to {high:.3g}", unit) for name, middle, low, high, unit in self.summary()]
@@ -222,7 +279,7 @@ class Population:
                 if np.ptp(draws) > 0:
                     low, middle, high = np.quantile(draws / term.scale, [0.05, 0.5, 0.95])
                     effects.append((name, term.name, float(middle), f"{low:.3g} to {high:.3g}"))
-        about = f"Learned from {self.provenance['patients']} patients; 90 % of patients lie in the interval."
+        about = f"Learned from {self._learned_from()}. {self.verdict} 90 % of patients lie in the interval."
         header = ("parameter", "typical", "90 % of patients", "unit")
         parts = [table(about, header, rows)]
         if effects:
@@ -233,11 +290,12 @@ class Population:
 def load_population(
     path, *, model: AbstractModel | type[AbstractModel] | None = None, own: Iterable[type] = ()
 ) -> Population:
-    """Read a population that `Population.save` wrote, here or with version 0.1.
+    """Read a population that ships with twinprob, or one that `Population.save` wrote, here or with version 0.1.
 
     Parameters
     ----------
     path : str or Path
+        A file, or the name of a population that ships, e.g. "icing-mimic3".
     model : AbstractModel or its class, optional
         The user's own model that it was learned for, as for `load`.
     own : iterable of classes
@@ -250,7 +308,7 @@ def load_population(
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If there is neither such a file nor such a name.
     TypeError
         If `model` is no model or `own` holds what is no class.
     ValueError
@@ -258,7 +316,8 @@ def load_population(
         neither twinprob's nor known here; the message says what does not fit.
     """
     classes = Classes.passed("load_population", model, own)
-    with opened(path, "population") as stored:
+    shipped = _shipped(path)
+    with opened(shipped or path, "population") as stored:
         described = stored.described
         require_groups(stored.tree, "hyperparameters", "patients")
         require_numbers(stored.tree, "hyperparameters")
@@ -269,8 +328,22 @@ def load_population(
             stored.tree,
         )
         population.summary()
-        stored.compare([population.model], population.provenance["versions"])
+        # One that ships is older than the twinprob it ships with; what its model declares must be the same.
+        stored.compare([population.model], None if shipped else population.provenance["versions"])
     return population
+
+
+def _shipped(name: Any) -> Path | None:
+    """Return the file of a population that ships, None where a file or a path is meant."""
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name) or Path(name).exists():
+        return None
+    folder = bundled() / "populations"
+    known = sorted(path.parent.name for path in folder.glob("*/population.nc"))
+    if name not in known:
+        raise FileNotFoundError(
+            f"There is no population at `{name}`, and none of this name ships; {nearest(name, known)}"
+        )
+    return folder / name / "population.nc"
 
 
 # ---- the unknowns a population describes ----------------------------------------------------------------------------
@@ -292,6 +365,12 @@ def declared_sites(model: AbstractModel, observations: Mapping[str, Observation]
 def constant_sites(density: Joint) -> dict[str, dist.Distribution]:
     """Return the prior of every unknown that is no path."""
     return {name: prior for name, prior in density.sites().items() if not name.endswith("_innovations")}
+
+
+def shared_sites(density: Joint) -> dict[str, dist.Distribution]:
+    """Return the prior of every unknown that patients share a distribution of: no path, no state at the origin."""
+    apart = {name for name, declared in density.model.parameters().items() if declared.origin}
+    return {name: prior for name, prior in constant_sites(density).items() if name not in apart}
 
 
 def with_priors(model: AbstractModel, observations: Mapping[str, Observation], priors: Mapping[str, dist.Distribution]):

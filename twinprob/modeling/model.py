@@ -31,6 +31,7 @@ class Parameter:
     about: str
     varies: AbstractProcess | None
     known: bool
+    origin: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +57,17 @@ class Covariate:
     unit: str
 
 
-def parameter(prior: Prior, *, unit: str, source: str, value=None, about: str = "", varies=None, known: bool = False):
+def parameter(
+    prior: Prior,
+    *,
+    unit: str,
+    source: str,
+    value=None,
+    about: str = "",
+    varies=None,
+    known: bool = False,
+    origin: bool = False,
+):
     """Declare a parameter of a model.
 
     Parameters
@@ -75,10 +86,13 @@ def parameter(prior: Prior, *, unit: str, source: str, value=None, about: str = 
         How the parameter moves in time; the equations then read its value now.
     known : bool
         Start as a known constant; `model.free(name)` makes it unknown.
+    origin : bool
+        Whether it is a state at the record's origin. Where records begin is no property that patients share, so that
+        a population leaves it its declared prior, which should be wide.
     """
     if value is None:
         value = median(prior)
-    declaration = Parameter(prior, unit, source, about, varies, known)
+    declaration = Parameter(prior, unit, source, about, varies, known, origin)
     return eqx.field(default=value, metadata={"parameter": declaration})
 
 

@@ -4,13 +4,13 @@ from tests.validation.faults import faults
 
 PHYSIOLOGY = [
     *faults(
-        "models/metabolic/icing.py",
+        "models/metabolic/insulin_nutrition.py",
         "models/test_models.py",
         [
             ("effect = Q / (1 + a_G * Q)", "effect = Q / (1 - a_G * Q)"),
             ("+ (P + EGP - CNS) / V_G,", "+ (P + EGP + CNS) / V_G,"),
-            ("gut_glucose=-absorbed + d_1 * P_1", "gut_glucose=-absorbed + 2 * d_1 * P_1"),
-            ("gut_glucose=jnp.minimum(D, P_max) / d_2", "gut_glucose=jnp.maximum(D, P_max) / d_2"),
+            ('"gut_glucose": -absorbed + d_1 * P_1', '"gut_glucose": -absorbed + 2 * d_1 * P_1'),
+            ('"gut_glucose": jnp.minimum(D, P_max) / d_2', '"gut_glucose": jnp.maximum(D, P_max) / d_2'),
             ("(u_ex + (1 - self.first_pass_extraction) * u_en)", "(u_ex + self.first_pass_extraction * u_en)"),
             (
                 "return (b + jnp.sqrt(b**2 + 4 * n_I**2 * a_G * I))",

@@ -14,6 +14,7 @@ from .importance import Mixture, kernels, smooth
 
 _BATCH = 32
 _SMALLEST_SPREAD = 0.02
+_TYPICAL_SPREAD, _SPREAD_OF_SPREADS = 0.5, 0.7  # of the declared widths, and on the log scale; settings
 _ENOUGH = 0.3
 _STRICTNESS = 2.0
 
@@ -78,12 +79,14 @@ class Patients(eqx.Module):
     def log_density(self, point):
         """Return the log posterior density of the hyperparameters, up to a constant.
 
-        Coefficients are a priori Normal(0, width), spreads HalfNormal(width), with the declared prior's width of each
-        parameter; the density is over log spreads.
+        Coefficients are a priori Normal(0, width), spreads LogNormal around half the width, with the declared prior's
+        width of each parameter: few patients cannot tell a spread from zero, and zero would make the next patient like
+        all others. The density is over log spreads.
         """
         coefficients, spreads = self.split(point)
         prior = -0.5 * jnp.sum((coefficients / self.widths[:, None]) ** 2)
-        prior = prior + jnp.sum(jnp.log(spreads) - 0.5 * (spreads / self.widths) ** 2)
+        away = jnp.log(spreads / (_TYPICAL_SPREAD * self.widths)) / _SPREAD_OF_SPREADS
+        prior = prior - 0.5 * jnp.sum(away**2)
         return (
             prior + jnp.sum(logsumexp(self.ratios(point), axis=1)) - len(self.design) * np.log(self.deviations.shape[1])
         )
