@@ -146,7 +146,7 @@ class StarLike(AbstractProtocol):
 
     def start(self):  # noqa: D102
         zero = jnp.zeros(())
-        return self.State(jnp.zeros(5), zero, jnp.zeros((), bool), jnp.asarray(float(self.center)), zero)
+        return self.State(jnp.zeros(5), zero, jnp.zeros((), bool), jnp.asarray(self.center, float), zero)
 
     def decide(self, bedside):  # noqa: D102
         state, seen = bedside.state, bedside.seen("glucose")
