@@ -6,7 +6,8 @@ Research software, not a medical device.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import breaths, models, readers
+from . import breaths, decisions, models, readers
+from .decisions import Trial, VirtualPatients, load_trial, trial
 from .design import Candidate, Choice, Future, Ranking, Threshold, next_measurement
 from .diagnostics import (
     Comparison,
@@ -129,13 +130,16 @@ __all__ = [
     "StudentT",
     "Threshold",
     "Trajectory",
+    "Trial",
     "Twin",
     "Variational",
+    "VirtualPatients",
     "breaths",
     "calibrate",
     "compare",
     "couple",
     "covariate",
+    "decisions",
     "determined",
     "diagnose",
     "evaluate",
@@ -151,6 +155,7 @@ __all__ = [
     "load_cohort",
     "load_example",
     "load_population",
+    "load_trial",
     "log_evidence",
     "models",
     "next_measurement",
@@ -168,6 +173,7 @@ __all__ = [
     "sensitivity",
     "simulate",
     "structural",
+    "trial",
     "update",
     "warm",
 ]

@@ -16,7 +16,7 @@ from ..modeling.model import AbstractModel, pack
 from ..modeling.observation import Observation
 from .bedside import HISTORY, Bedside, Seen
 from .protocol import AbstractProtocol, example
-from .world import World
+from .world import Delivery, Measuring
 
 _SAME = 1e-6  # min
 NEVER = -1
@@ -84,7 +84,9 @@ class Loop(eqx.Module):
     protocol: Any
     plant: AbstractModel
     observations: dict[str, Observation]
-    world: World
+    measuring: dict[str, Measuring]
+    delivery: Delivery
+    interval: Any
     read: dict[str, Any]  # from the plant's unit to the protocol's
     clock: Clock
     intervals: tuple[tuple[str, float], ...] = eqx.field(static=True)
@@ -114,7 +116,7 @@ class Loop(eqx.Module):
 
     def inputs(self, chart: Charts, ward: Ward, time):
         """Return what reaches the patient during a step, (input,)."""
-        reach, minutes, bags = [], self.clock.minutes, self.world.delivery
+        reach, minutes, bags = [], self.clock.minutes, self.delivery
         for place, name in enumerate(self.names()):
             value = ward.given[name] if name in ward.given else chart.background[place]
             if name in bags.bag_every:
@@ -147,7 +149,7 @@ class Loop(eqx.Module):
             if name not in truth:
                 pending[name] = jnp.asarray(jnp.nan, float)
                 continue
-            how, own = self.world.measuring.get(name), jax.random.fold_in(key, zlib.crc32(name.encode()) & 0x7FFFFFFF)
+            how, own = self.measuring.get(name), jax.random.fold_in(key, zlib.crc32(name.encode()) & 0x7FFFFFFF)
             noise_key, late_key, lost_key = jax.random.split(own, 3)
             observation = self.observations[name]
             if how is not None and how.noise is not None:
@@ -186,7 +188,7 @@ class Loop(eqx.Module):
         """Let the protocol decide for one patient."""
         bedside, results = self.bedside(chart, ward, time)
         orders = self.protocol.decide(bedside)
-        works = jax.random.uniform(key) >= self.world.delivery.undelivered
+        works = jax.random.uniform(key) >= self.delivery.undelivered
         charted, given, pushes = dict(ward.charted), dict(ward.given), dict(ward.pushes)
         for name, value in orders.values.items():
             charted[name] = jnp.asarray(value, float)
@@ -200,7 +202,7 @@ class Loop(eqx.Module):
                 amount = orders.amounts[name] * chart.bolus[name] * jnp.where(works, 1.0, 0.0)
                 amount = amount + rate * jnp.maximum(until - time, 0.0)
                 pushes[name] = amount / spread, jnp.where(amount > 0.0, time + spread, time)
-        wait = jnp.maximum(orders.measure_in * self.world.interval, self.clock.minutes)
+        wait = jnp.maximum(orders.measure_in * self.interval, self.clock.minutes)
         after = ward._replace(
             charted=charted,
             given=given,
@@ -289,7 +291,7 @@ def run(loop: Loop, charts: Charts):
     Returns
     -------
     dict of arrays (step, patient)
-        `truth`, by output, at the end of each step; `given` and `charted`, by input, during it; `measured`, `rule` and
+        `truth`, by output, at the end of each step; `given` and `charted`, by input, during it; `drawn`, `rule` and
         `cap` (-1 where nothing was decided); and `seen`, the result that arrived, by variable.
     solved : (patient,)
     """
@@ -324,7 +326,7 @@ def run(loop: Loop, charts: Charts):
             "given": given,
             "charted": wards.charted,
             "seen": seen,
-            "measured": due,
+            "drawn": due,
             "rule": rule,
             "cap": cap,
         }

@@ -109,8 +109,8 @@ def varvel(name: str, which: str) -> Callable[[Course], np.ndarray]:
     """Return one of Varvel's four of a patient, from the truth and the arm's target.
 
     PE = 100 (value - target) / target; MDPE its median, MDAPE the median of |PE|, wobble the median of |PE - MDPE|,
-    divergence the slope of |PE| on time, % per hour (Varvel JR et al. J Pharmacokinet Biopharm 1992;20:63-94, from a web
-    page).
+    divergence the slope of |PE| on time, % per hour (Varvel JR et al. J Pharmacokinet Biopharm 1992;20:63-94, from a
+    web page).
     """
 
     def of(course: Course) -> np.ndarray:

@@ -101,4 +101,5 @@ def wilson(hits: float, n: int, z: float = 1.96) -> tuple[float, float]:
     share, spread = hits / n, z**2 / n
     half = z * np.sqrt(share * (1 - share) / n + spread / (4 * n))
     center = share + spread / 2
-    return 100.0 * (center - half) / (1 + spread), 100.0 * (center + half) / (1 + spread)
+    low, high = (100.0 * (center + side * half) / (1 + spread) for side in (-1, 1))
+    return max(low, 0.0), min(high, 100.0)

@@ -46,7 +46,7 @@ def tree_of(
 
 
 _DECISIONS = {
-    "measured": "whether a sample was drawn at the beginning of the step",
+    "drawn": "whether a sample was drawn at the beginning of the step",
     "rule": "the rule that spoke then, -1 for none",
     "cap": "the limit that bound, 0 for none, -1 where nothing was decided",
 }
@@ -98,7 +98,7 @@ def _outcomes(arms, patients, step: float, joined, outcomes: Mapping[str, Outcom
             minutes=step,
             truth={n.split("/")[1]: v for n, v in held.items() if n.startswith("truth/")},
             given={n.split("/")[1]: v for n, v in held.items() if n.startswith("given/")},
-            measured=held["decisions/measured"] > 0,
+            measured=held["decisions/drawn"] > 0,
             decided=held["decisions/rule"] >= 0,
             charted={n.split("/")[1]: v for n, v in held.items() if n.startswith("charted/")},
             units=protocol.gives,

@@ -77,7 +77,7 @@ class Trial:
     def lost(self) -> dict[str, int]:
         """How many samples of each arm gave no result."""
         decisions = self.group("decisions")
-        drawn, decided = decisions["measured"], decisions["rule"] >= 0
+        drawn, decided = decisions["drawn"], decisions["rule"] >= 0
         return {a: int(drawn.sel(arm=a).sum()) - int(decided.sel(arm=a).sum()) for a in self.arms}
 
     def outcome(self, name: str, arm: str) -> np.ndarray:
@@ -267,11 +267,16 @@ def _flat(told, solved, count: int) -> dict[str, np.ndarray]:
     """Return a batch as arrays by name, (patient, time)."""
     found = {"solved": np.asarray(solved)[:count]}
     for group in ("truth", "given", "charted", "seen"):
-        found |= {f"{group}/{name}": np.asarray(v).T[:count] for name, v in told[group].items()}
+        found |= {f"{group}/{name}": _by_patient(v, count) for name, v in told[group].items()}
     for name in ("rule", "cap"):
-        found[f"decisions/{name}"] = np.asarray(told[name], np.int8).T[:count]
-    found["decisions/measured"] = np.asarray(told["measured"], np.int8).T[:count]
+        found[f"decisions/{name}"] = _by_patient(told[name], count).astype(np.int8)
+    found["decisions/drawn"] = _by_patient(told["drawn"], count).astype(np.int8)
     return found
+
+
+def _by_patient(values, count: int) -> np.ndarray:
+    """Return values of (step, patient) as (patient, step), laid out as a file gives them back: sums then agree."""
+    return np.ascontiguousarray(np.asarray(values).T[:count])
 
 
 def _outcomes(patients: VirtualPatients) -> dict[str, Outcome]:
