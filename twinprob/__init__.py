@@ -6,8 +6,8 @@ Research software, not a medical device.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import breaths, models, readers
-from .decisions import Cap, Goal, Recommendation, grid, recommend
+from . import breaths, decisions, models, readers
+from .decisions import Cap, Goal, Recommendation, Trial, VirtualPatients, grid, load_trial, recommend, trial
 from .design import Candidate, Choice, Future, Ranking, Threshold, next_measurement
 from .diagnostics import (
     Comparison,
@@ -133,13 +133,16 @@ __all__ = [
     "StudentT",
     "Threshold",
     "Trajectory",
+    "Trial",
     "Twin",
     "Variational",
+    "VirtualPatients",
     "breaths",
     "calibrate",
     "compare",
     "couple",
     "covariate",
+    "decisions",
     "determined",
     "diagnose",
     "evaluate",
@@ -156,6 +159,7 @@ __all__ = [
     "load_cohort",
     "load_example",
     "load_population",
+    "load_trial",
     "log_evidence",
     "models",
     "next_measurement",
@@ -174,6 +178,7 @@ __all__ = [
     "sensitivity",
     "simulate",
     "structural",
+    "trial",
     "update",
     "warm",
 ]

@@ -3,29 +3,42 @@
 A rule sees what a bedside has, never the truth; a trial scores it on the truth, every arm on the same patients.
 """
 
-from . import protocols
+from . import mismatch, protocols
 from .abstention import Effect, Reason
 from .bedside import Bedside, Bolus, Orders, Seen
 from .goal import Cap, Goal, Grid, grid
+from .mismatch import Mismatch
 from .protocol import AbstractProtocol, setting
 from .recommend import recommend
 from .recommendation import Option, Recommendation
+from .trial import Trial, load_trial, trial
+from .virtual_patients import VirtualPatients
+from .world import Delivery, Measuring, World
 
 __all__ = [
     "AbstractProtocol",
     "Bedside",
     "Bolus",
     "Cap",
+    "Delivery",
     "Effect",
     "Goal",
     "Grid",
+    "Measuring",
+    "Mismatch",
     "Option",
     "Orders",
     "Reason",
     "Recommendation",
     "Seen",
+    "Trial",
+    "VirtualPatients",
+    "World",
     "grid",
+    "load_trial",
+    "mismatch",
     "protocols",
     "recommend",
     "setting",
+    "trial",
 ]

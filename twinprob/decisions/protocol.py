@@ -119,6 +119,10 @@ class AbstractProtocol(eqx.Module):
         """
         raise NotImplementedError
 
+    def aims(self) -> dict[str, float]:
+        """Return what the protocol steers to, by variable, in the unit it reads; nothing by default."""
+        return {}
+
     @classmethod
     def settings(cls) -> dict[str, Setting]:
         """Return every declared setting with its unit, meaning and source."""

@@ -24,7 +24,7 @@ from .survey import require_plain, surveyed
 VERSION = 2
 _LARGEST = 64 * 2**30  # bytes, setting: no file of ten thousand patients is a tenth as large
 _COMPARED = ("twinprob", "jax")
-_READERS = {"twin": "load", "cohort": "load_cohort", "population": "load_population"}
+_READERS = {"twin": "load", "cohort": "load_cohort", "population": "load_population", "trial": "load_trial"}
 
 
 def save(
@@ -37,7 +37,7 @@ def save(
     path : str or Path
         Replaced if it exists.
     noun : str
-        What it is: twin, cohort or population.
+        What it is: twin, cohort, population or trial.
     tree : xarray.DataTree
     described : mapping
         What JSON can hold.
@@ -117,7 +117,7 @@ def opened(path: Any, noun: str) -> Iterator[Stored]:
     ----------
     path : str or Path
     noun : str
-        What it should be: twin, cohort or population.
+        What it should be: twin, cohort, population or trial.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def _named() -> Iterator[None]:
 
 def _version(format: Any, noun: str) -> int:
     """Return the version of the format, or say what the file is instead."""
-    match = re.fullmatch(r"twinprob\.(twin|cohort|population)/(\d{1,6})", str(format))
+    match = re.fullmatch(r"twinprob\.(twin|cohort|population|trial)/(\d{1,6})", str(format))
     if match is None:
         stated = "none" if format is None else shown(str(format))
         raise Misfit(f"it was not written by twinprob (its format is {stated}); open it with xarray.open_datatree")

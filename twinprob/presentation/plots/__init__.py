@@ -7,6 +7,7 @@ from .next_measurement import next_measurement
 from .recovery import recovery
 from .sensitivity import sensitivity_over_time
 from .sheet import Picture, backend, png
+from .trial import trial
 from .twin import fan, path, prior_posterior
 from .vasopressor import dose_response, pressure_fans
 from .ventilation import elastance, elastance_against_peep, loops, settings_fan, strip
@@ -34,4 +35,5 @@ __all__ = [
     "sensitivity_over_time",
     "settings_fan",
     "strip",
+    "trial",
 ]

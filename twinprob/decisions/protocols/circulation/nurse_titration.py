@@ -54,6 +54,9 @@ class NurseTitration(AbstractProtocol):
         require_settings(self, low=number(40.0, 110.0), high=number(45.0, 130.0), visit=number(5.0, 240.0))
         require_settings(self, step=number(0.001, 0.5), down=number(0.001, 0.5), pump=number(0.001, 0.1))
 
+    def aims(self):  # noqa: D102
+        return {"mean_arterial_pressure": 0.5 * (self.low + self.high)}
+
     def decide(self, bedside):  # noqa: D102
         pressure, rate = bedside.seen("mean_arterial_pressure").value, bedside.runs("norepinephrine")
         low, high = pressure < self.low, pressure > self.high

@@ -74,6 +74,9 @@ class PIController(AbstractProtocol):
     def start(self):  # noqa: D102
         return self.State(jnp.zeros(()), jnp.zeros((), bool))
 
+    def aims(self):  # noqa: D102
+        return {"mean_arterial_pressure": self.target}
+
     def gains(self):
         """Return the proportional gain (ug/kg/min per mmHg) and the integral time (min)."""
         gain = self.lag / (self.process_gain * (self.closed_loop + self.dead_time))

@@ -57,7 +57,7 @@ class StarLike(AbstractProtocol):
         "'Largest overlap' is read as the share of the predicted range inside the band.",
         "The two printed cases of the stop rule read the same; one is used.",
         "One unit above the cap after 3 h at 5 U/h or more is not implemented.",
-        "Feed is tried unchanged and one step up and down, not at each 5 % between.",
+        "Feed is tried unchanged and one step up and down, not at each 5 % between; how feed weighs is not printed.",
     )
     reads = {"glucose": "mmol/L"}
     gives = {"insulin": "U/h", "enteral_glucose": "mmol/min", "parenteral_glucose": "mmol/min"}
@@ -76,6 +76,7 @@ class StarLike(AbstractProtocol):
     feed_goal: float | None = setting(None, unit="mmol/min", about="enteral goal; none: insulin alone", source=_OWN)
     feed_least: float = setting(0.3, about="of the goal", source=_EVANS)
     feed_step: float = setting(0.2, about="of the goal, largest change at once; 0.3 in 2012", source=_EVANS)
+    feed_worth: float = setting(0.1, about="share of the range in band that the whole goal is worth", source=_OWN)
     center: float = setting(math.exp(-8.05), unit="L/mU/min", about="usual sensitivity", source=_OWN)
     spread: float = setting(0.5, about="of the logarithm of sensitivity in one patient", source=_OWN)
     memory: float = setting(12.0, unit="h", about="in which sensitivity forgets", source=_OWN)
@@ -146,7 +147,7 @@ class StarLike(AbstractProtocol):
 
     def start(self):  # noqa: D102
         zero = jnp.zeros(())
-        return self.State(jnp.zeros(5), zero, jnp.zeros((), bool), jnp.asarray(float(self.center)), zero)
+        return self.State(jnp.zeros(5), zero, jnp.zeros((), bool), jnp.asarray(self.center, float), zero)
 
     def decide(self, bedside):  # noqa: D102
         state, seen = bedside.state, bedside.seen("glucose")
@@ -227,16 +228,17 @@ class StarLike(AbstractProtocol):
         allowed = doses <= dose + self.most_up + 1e-9
         inside = jnp.clip(jnp.minimum(high, self.high) - jnp.maximum(low, self.low), 0.0)
         share = inside / jnp.maximum(high - low, 1e-6) - 1e-3 * jnp.abs(middle - 0.5 * (self.low + self.high))
-        share = share + 1e-2 * enteral  # of equal plans, the one that feeds more
+        fed = jnp.zeros_like(doses) if self.feed_goal is None else enteral / self.feed_goal
+        share = share + self.feed_worth * fed
         free, best = jnp.argmax(share, axis=1), jnp.argmax(jnp.where(safe & allowed, share, -jnp.inf), axis=1)
         hours = jnp.arange(1, self.longest + 1)
         kept = jnp.take_along_axis(middle, best[:, None], axis=1)[:, 0]
         fits = jnp.take_along_axis(safe & allowed, best[:, None], axis=1)[:, 0]
         fits &= (kept >= self.low) & (kept <= self.high)
         hour = jnp.max(jnp.where(fits, hours, 1))
-        from_above = jnp.abs(middle[0] - self.lowered * glucose) - 1e-2 * enteral
+        from_above = jnp.abs(middle[0] - self.lowered * glucose) - self.feed_worth * fed
         above = jnp.argmin(jnp.where(safe[0] & allowed, from_above, jnp.inf))
-        least = jnp.argmin(doses - 1e-3 * enteral)
+        least = jnp.argmin(doses - 1e-3 * fed)
         none_safe = ~jnp.any(safe[0] & allowed)
         candidate, hour, rule, wanted = choose(
             (state.started & (glucose < state.lowest - 1.0), (least, 1, self.Rule.stop, least)),
