@@ -3,7 +3,10 @@
 A rule sees what a bedside has, never the truth; a trial scores it on the truth, every arm on the same patients.
 """
 
-from . import mismatch, protocols
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import mismatch
 from .abstention import Effect, Reason
 from .bedside import Bedside, Bolus, Orders, Seen
 from .goal import Cap, Goal, Grid, grid
@@ -14,6 +17,9 @@ from .recommendation import Option, Recommendation
 from .trial import Trial, load_trial, trial
 from .virtual_patients import VirtualPatients
 from .world import Delivery, Measuring, World
+
+if TYPE_CHECKING:
+    from . import protocols
 
 __all__ = [
     "AbstractProtocol",
@@ -42,3 +48,10 @@ __all__ = [
     "setting",
     "trial",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the shipped protocols when they are used: each asks pint about its units."""
+    if name == "protocols":
+        return importlib.import_module(".protocols", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
