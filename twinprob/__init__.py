@@ -78,7 +78,7 @@ from .readers.wide import read_wide
 from .validation import Calibration, Evaluation, Scores, calibrate, evaluate, score
 
 if TYPE_CHECKING:
-    from .presentation import export, plots, report
+    from .presentation import export, messages, plots, report
 
 __version__ = "0.2.0"
 
@@ -161,6 +161,7 @@ __all__ = [
     "load_population",
     "load_trial",
     "log_evidence",
+    "messages",
     "models",
     "next_measurement",
     "parameter",
@@ -183,7 +184,7 @@ __all__ = [
     "warm",
 ]
 
-_LAZY = ("export", "plots", "report")
+_LAZY = ("export", "messages", "plots", "report")
 
 
 def __getattr__(name: str) -> Any:

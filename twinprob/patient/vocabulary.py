@@ -228,7 +228,9 @@ def from_ratio(name: str, text: object) -> object:
         0.5 for "1:2", which is every second beat; 0 for "0:1", off.
     """
     entry = VOCABULARY.get(name)
-    found = re.fullmatch(r"\s*([01])\s*:\s*([1-9])\s*", text) if entry and entry.ratio and isinstance(text, str) else None
+    found = (
+        re.fullmatch(r"\s*([01])\s*:\s*([1-9])\s*", text) if entry and entry.ratio and isinstance(text, str) else None
+    )
     return int(found[1]) / int(found[2]) if found else text
 
 

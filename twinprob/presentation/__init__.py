@@ -3,6 +3,6 @@
 Imported lazily, since it pulls in matplotlib and jinja2.
 """
 
-from . import export, plots, report
+from . import export, messages, plots, report
 
-__all__ = ["export", "plots", "report"]
+__all__ = ["export", "messages", "plots", "report"]
