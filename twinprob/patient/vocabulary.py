@@ -179,7 +179,7 @@ _KNOWN = {
     "pulse_pressure_variation": Variable("%", 0.0, 100.0, "observation", "pulse-pressure variation"),
     "plasma_norepinephrine": Variable("ug/L", 0.0, 1000.0, "observation", "norepinephrine in plasma", 169.18),
     "urine_output": Variable("mL/h", 0.0, 3000.0, "observation", "urine output"),
-    "lactate": Variable("mmol/L", 0.0, 50.0, "observation", "lactate", 90.08, charge=1),
+    "lactate": Variable("mmol/L", 0.05, 50.0, "observation", "lactate", 90.08, charge=1),
     # Six ug/kg/min in 80 kg; a rate per minute that is declared per kilogram lies above it.
     "norepinephrine": Variable("ug/min", 0.0, 480.0, "input", "norepinephrine"),
     "epinephrine": Variable("ug/min", 0.0, 320.0, "input", "epinephrine"),

@@ -224,7 +224,7 @@ class Measured:
         vouched = {samples[lab] for lab, _ in pairs}
         if name == "arterial_oxygen":
             vouched |= {one for one, value in zip(samples, labs.number, strict=True) if value >= ARTERIAL_OXYGEN}
-        together = [(lab, drawn.size + copy) for lab, copy in pairs if drawn[lab] == chart.time[copy]]
+        together = [(lab, drawn.size + copy) for lab, copy in pairs]
         return _Gas(times, values, read.limits, known, samples, vouched, together, fates)
 
     def _circulation(self) -> dict[str, tuple]:
@@ -244,7 +244,7 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class _Gas:
-    """One gas: laboratory rows first, the chart's after them; `together` pairs rows of one value at one time."""
+    """One gas: laboratory rows first, the chart's after them; `together` pairs rows of one value."""
 
     times: np.ndarray
     values: np.ndarray

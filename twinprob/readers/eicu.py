@@ -175,6 +175,7 @@ class _Rows:
         read = numbers_of(name, self.number[places], self.text[places].tolist(), charted.unit, self.meters)
         values = read.values
         read.account(fates)
+        self._corrected(places, values, fates)
         if name == "inspired_oxygen":
             flows = np.isin([label.lower() for label in self.label[places]], FLOW)
             fates.aside(flows, "an oxygen flow in L/min, no fraction")
@@ -188,6 +189,18 @@ class _Rows:
             with np.errstate(invalid="ignore"):
                 fates.aside(~((values >= low) & (values <= high)), f"artefact, not {low:g} to {high:g}")
         return self.time[places], values, read.limits, fates
+
+    def _corrected(self, places: np.ndarray, values: np.ndarray, fates: Fates) -> None:
+        """Let a result that was revised to another value stand as it was last: rows of one label and one time."""
+        last: dict[tuple[str, str, float], int] = {}
+        for row in np.lexsort((self.known[places],)).tolist():
+            key = (self.source[places[row]], self.label[places[row]].lower(), float(self.time[places[row]]))
+            before = last.setdefault(key, row)
+            if before == row or not fates.left[row] or not fates.left[before]:
+                continue
+            if values[before] != values[row] and self.known[places[row]] > self.known[places[before]]:
+                fates.merge(np.array([before]), "corrected by a row known later")
+            last[key] = row
 
     def leave_out(self, name: str, times: np.ndarray, reason: str) -> None:
         """Set the rows of one variable at some times aside after all."""
