@@ -319,10 +319,10 @@ LINES = {
         "≤ 1.2 × today's sum of three readers; chartevents in chunks, memory ≤ 500 MB on a table ten times as long",
     ),
     "08.1": Line(
-        "Glucose, MIMIC-III demo, known times: next value in ≈ 1 h and ≈ 2 h by `ICING.charted()` with a population of "
-        "other persons, with intervals by bootstrap over persons",
-        "score ≤ 0.85 and ≤ 0.70 × the empirical interval's, and ≤ 1.00 × the regression's; coverage 87–93 %; MAE ≤ the "
-        "regression's; residuals no longer depend on the last value or the insulin rate (slopes within 2 standard "
+        "Glucose, MIMIC-III demo, known times: next value in ≈ 1 h and ≈ 2 h by `ICING.charted()` with a population "
+        "of other persons, with intervals by bootstrap over persons",
+        "score ≤ 0.85 and ≤ 0.70 × the empirical interval's, and ≤ 1.00 × the regression's; coverage 87–93 %; MAE ≤ "
+        "the regression's; residuals no longer depend on the last value or the insulin rate (slopes within 2 standard "
         "errors of 0); first 8 h below persistence",
     ),
     "08.2": Line(
@@ -332,8 +332,8 @@ LINES = {
     "08.3": Line(
         "Plateau pressure, MIMIC-III demo and a half of the eICU demo, learned on the other: all pairs; PEEP steps; "
         "first four of a stay",
-        "score ≤ 0.80 × the empirical interval's, MAE ≤ every one-line rival, coverage 87–93 %; steps: coverage ≥ 85 %, "
-        "score ≤ 0.75 ×; first four: MAE ≤ last plateau",
+        "score ≤ 0.80 × the empirical interval's, MAE ≤ every one-line rival, coverage 87–93 %; steps: coverage ≥ "
+        "85 %, score ≤ 0.75 ×; first four: MAE ≤ last plateau",
     ),
     "08.4": Line(
         "Plateau pressure with peaks charted",
