@@ -143,6 +143,14 @@ def test_a_mistake_in_a_plan_is_one_line(text, message, run, saved, tmp_path):
     assert (result.exit_code, result.stderr.count("\n"), message in result.stderr) == (2, 1, True)
 
 
+def test_a_fit_takes_a_population_and_its_model_and_says_on_whom_it_was_learned(run, tmp_path, twin, monkeypatch):
+    taken = {}
+    monkeypatch.setattr(cli, "fit_twin", lambda model, record, **settings: taken.update(settings, model=model) or twin)
+    result = run("fit", STAY, "--population", "icing-mimic3", "--until", "10 h", "--out", tmp_path / "out")
+    assert type(taken["model"]).__name__ == type(taken["population"].model).__name__ == "ChartedICING"
+    assert "MIMIC-III demo" in result.output
+
+
 def test_a_fit_says_what_became_of_the_rows(run, tmp_path, twin, monkeypatch):
     monkeypatch.setattr(cli, "fit_twin", lambda model, record, **settings: dataclasses.replace(twin, record=record))
     result = run("fit", STAY, "--model", "icing", "--until", "10 h", "--out", tmp_path / "out")
@@ -162,6 +170,8 @@ def test_models_are_found_by_themselves():
     ("words", "message"),
     [
         (("fit", "absent.csv", "--model", "icing"), "There is no record at `absent.csv`."),
+        (("fit", STAY), "Say which model, `--model icing`, or a population"),
+        (("fit", STAY, "--population", "nobody"), "There is no population at `nobody`, and none of this name ships"),
         (("fit", STAY, "--model", "icin"), "There is no model `icin`; did you mean `icing`?"),
         (("fit", STAY, "--model", "icing", "--method", "nut"), "There is no method `nut`; did you mean `nuts`?"),
         (("forecast", "absent.nc"), "There is no twin at `absent.nc`."),

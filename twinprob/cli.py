@@ -29,6 +29,7 @@ from .forecasting.risk import risk
 from .inference.fit import fit as fit_twin
 from .inference.methods.laplace import Laplace
 from .inference.methods.nuts import NUTS
+from .inference.population import load_population
 from .inference.twin import Twin, load
 from .modeling.model import AbstractModel, nearest
 from .patient.inputs import Inputs
@@ -117,7 +118,12 @@ def fit(
     record: Annotated[
         Path, typer.Argument(help="CSV: time, variable, value, unit; inputs: start, end, variable, rate, unit.")
     ],
-    model: Annotated[str, typer.Option(help="A model's name, e.g. icing or minimal.")],
+    model: Annotated[
+        str | None, typer.Option(help="A model's name, e.g. icing or minimal; by default the population's.")
+    ] = None,
+    population: Annotated[
+        str | None, typer.Option(help="What other patients taught: a file, or a name that ships, e.g. icing-mimic3.")
+    ] = None,
     out: Out = Path("out"),
     inputs: Annotated[Path | None, typer.Option(help="CSV of the inputs, where they are not in the record's.")] = None,
     until: Until = None,
@@ -130,14 +136,20 @@ def fit(
     if method not in _METHODS:
         raise ValueError(f"There is no method `{method}`; {nearest(method, _METHODS)}")
     _require_folder(out)
-    chosen = _model(model)
+    learned = None if population is None else load_population(population)
+    if model is None and learned is None:
+        raise ValueError("Say which model, `--model icing`, or a population that has one, `--population icing-mimic3`.")
+    chosen = learned.model if model is None and learned is not None else _model(model or "")
     if not record.is_file():
         raise FileNotFoundError(f"There is no record at `{record}`.")
     seen = read_tidy(record, inputs, patient=patient, timezone=timezone)
     seen = seen if until is None else seen.until(until)
     # Without a method, `fit` judges Laplace by its k-hat and falls back by itself.
-    twin = _fit(chosen, seen, key=jax.random.key(key), method=None if method == "laplace" else NUTS())
+    how = None if method == "laplace" else NUTS()
+    twin = _fit(chosen, seen, key=jax.random.key(key), method=how, population=learned)
     screen = _screen()
+    if learned is not None:
+        screen.print(repr(learned), markup=False, highlight=False)
     _print_twin(screen, twin)
     with _results(out) as folder:
         _write(folder, twin)
@@ -239,7 +251,7 @@ def _plan(path: Path, twin: Twin, origin: str | None) -> Inputs:
     return read_inputs(path, weight=twin.record.weight, origin=origin)
 
 
-def _fit(model: AbstractModel, record: Record, *, key, method=None) -> Twin:
+def _fit(model: AbstractModel, record: Record, *, key, method=None, population=None) -> Twin:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left:"))
     console = Console(stderr=True)
     quiet = not console.is_terminal
@@ -250,6 +262,7 @@ def _fit(model: AbstractModel, record: Record, *, key, method=None) -> Twin:
             record,
             key=key,
             method=method,
+            population=population,
             progress=lambda stage, fraction: progress.update(task, description=stage, completed=fraction),
         )
 

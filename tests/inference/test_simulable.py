@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import twinprob as tp
-from twinprob.inference.simulable import simulable
+from twinprob.inference.fit import posed
+from twinprob.inference.simulable import noted, simulable
 
 GIVEN = tp.Inputs.constant(alveolar_ventilation=(5, "L/min"))
 OXYGEN = tp.Inputs.settings("inspired_oxygen", [180], [50], "%")
@@ -75,3 +76,24 @@ def test_what_was_given_before_the_first_report_time_is_felt():
     after = 100.0 * 60.0 / 0.3 * (1.0 - math.exp(-0.3 / 60.0)) / 20.0
     exact = after * np.exp(-0.3 * (times - 1.0) / 60.0)
     np.testing.assert_allclose(tp.simulate(Washout(), dose, times).output.concentration, exact, rtol=1e-6)
+
+
+INSULIN = tp.Inputs.constant(insulin=(1.0, "U/h"), subcutaneous_insulin=(0.5, "U/h"))
+GLUCOSE = tp.Record.build({"glucose": ([0.0, 60.0], [9.0, 8.0], "mmol/L")}, INSULIN)
+
+
+def test_an_input_that_the_model_does_not_have_is_said():
+    _, record, _ = posed(tp.models.metabolic.ICING(), GLUCOSE, None, None, None)
+    (note,) = record.notes
+    assert note == (
+        "Not used: `subcutaneous_insulin`, which the record holds and model `ICING` does not have as input."
+    )
+
+
+def test_it_is_said_once():
+    model = tp.models.metabolic.ICING()
+    assert noted(model, noted(model, GLUCOSE)).notes == noted(model, GLUCOSE).notes
+
+
+def test_inputs_that_the_model_has_need_no_word():
+    assert noted(tp.models.metabolic.ICING.charted(), GLUCOSE) is GLUCOSE

@@ -17,7 +17,7 @@ from .joint import joint
 from .methods.laplace import Laplace
 from .methods.nuts import NUTS
 from .methods.sampled import AbstractMethod, Sampler
-from .simulable import simulable
+from .simulable import noted, simulable
 from .twin import Twin
 from .vanishing import require_draws_of_something, require_something
 
@@ -66,6 +66,7 @@ def fit(
     Returns
     -------
     Twin
+        Its record's notes say which inputs of the record the model does not have.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def posed(model: AbstractModel, record: Record, population: Personal | None, obs
     """Return the density of a fit, the record it uses, and how outputs are measured where not as the model declares."""
     require_kinds(model=(model, AbstractModel), population=(population, Personal, None))
     require_record(record, "record")
-    record = simulable(model, record)
+    record = noted(model, simulable(model, record))
     if population is not None:
         model, observations = population.personalize(model, record, observations)
     density = joint(_checked(model, record), record, observations=observations, integrator=integrator)

@@ -1,4 +1,4 @@
-"""From when on a record says enough to simulate a model."""
+"""What of a record a model can use: from when on it says enough, and which inputs the model does not have."""
 
 import dataclasses
 
@@ -46,3 +46,14 @@ def simulable(model: AbstractModel, record: Record) -> Record:
     note = f"Begins at {begin:g} min: {late[0]} is unknown before{f', so {lost} are not used' if lost else ''}."
     later = record.since(begin, why)
     return dataclasses.replace(later, notes=(*later.notes, note))
+
+
+def noted(model: AbstractModel, record: Record) -> Record:
+    """Return the record with a note on the inputs that it holds and the model does not have: they are not used."""
+    declared = model.quantities(model.Input)
+    unused = [name for name in record.inputs.names if name not in declared and len(record.inputs[name].starts)]
+    if not unused:
+        return record
+    names = ", ".join(f"`{name}`" for name in unused)
+    note = f"Not used: {names}, which the record holds and model `{type(model).__name__}` does not have as input."
+    return record if note in record.notes else dataclasses.replace(record, notes=(*record.notes, note))
