@@ -11,6 +11,7 @@ from ..inference.twin import Twin
 from ..patient.require import require_kinds
 from .determination import NOT_DETERMINED, beliefs, listed, parameters_of
 from .finding import CARE, GOOD, ORDER, REFUSE, Finding
+from .memory import memory
 from .misfit import drift, held, misfit, since_the_last_fit
 
 _MOST_FAILED = 0.005
@@ -70,7 +71,7 @@ class Diagnosis:
 
 
 def diagnose(twin: Twin) -> Diagnosis:
-    """Judge a twin: convergence, weights, failed solves, integration, modes, priors, what is determined, noise, fit.
+    """Judge a twin: its draws, solves, modes and priors, what is determined, noise, fit, and how its forecasts did.
 
     Parameters
     ----------
@@ -94,6 +95,7 @@ def diagnose(twin: Twin) -> Diagnosis:
         *misfit(twin),
         *drift(twin),
         *held(twin),
+        *memory(twin),
         *_present(twin),
     ]
     findings += [Finding("method", GOOD, note) for note in provenance["notes"]]
