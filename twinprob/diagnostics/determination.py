@@ -41,6 +41,9 @@ class Grades:
     confounded : float
         Share of what is said about a parameter that another could equally explain: at 0.9 not knowing the other makes
         its standard error three times larger.
+    accuracy : float
+        Half the width of a prediction's 90 % interval, relative to its middle, up to which it is determined: narrower
+        than its prior is not enough. Of outputs that may be zero or negative nothing relative is asked.
     correlated : float
         Posterior correlation of a ridge pair: at 0.7 one explains half of the other's variance.
     """
@@ -50,6 +53,7 @@ class Grades:
     conflict: float = 3.0
     confounded: float = 0.9
     correlated: float = 0.7
+    accuracy: float = 0.2
 
     def __post_init__(self) -> None:
         """Refuse grades in the wrong order."""

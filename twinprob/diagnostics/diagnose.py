@@ -12,6 +12,7 @@ from ..patient.require import require_kinds
 from ..patient.units import span
 from .determination import NOT_DETERMINED, beliefs, listed, parameters_of
 from .finding import CARE, GOOD, ORDER, REFUSE, Finding
+from .memory import memory
 from .misfit import drift, held, misfit, since_the_last_fit
 
 _MOST_FAILED = 0.005
@@ -71,7 +72,7 @@ class Diagnosis:
 
 
 def diagnose(twin: Twin) -> Diagnosis:
-    """Judge a twin: convergence, weights, failed solves, integration, modes, priors, what is determined, noise, fit.
+    """Judge a twin: its draws, solves, modes and priors, what is determined, noise, fit, and how its forecasts did.
 
     Parameters
     ----------
@@ -95,6 +96,7 @@ def diagnose(twin: Twin) -> Diagnosis:
         *misfit(twin),
         *drift(twin),
         *held(twin),
+        *memory(twin),
         *_present(twin),
     ]
     findings += [Finding("method", GOOD, note) for note in provenance["notes"]]

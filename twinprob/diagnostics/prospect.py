@@ -14,7 +14,7 @@ from ..inference.linearize import border_index
 from ..inference.twin import Twin
 from ..patient.inputs import Inputs
 from ..patient.require import require_hours
-from .determination import Determination, Grades, remedy_of
+from .determination import DETERMINED, WEAK, Determination, Grades, remedy_of
 
 _PRIOR_DRAWS = 1000
 
@@ -71,7 +71,8 @@ def _prior_outputs(density: Joint, index, keys):
 def _prediction(subject: str, after, before, draws: float, settings: Grades) -> Determination:
     """Judge one prediction by the widths of its 90 % intervals, on the logarithm where everything is positive."""
     after, before = after[np.isfinite(after)], before[np.isfinite(before)]
-    if min(after.min(initial=np.inf), before.min(initial=np.inf)) > 0:
+    positive = min(after.min(initial=np.inf), before.min(initial=np.inf)) > 0
+    if positive:
         after, before = np.log(after), np.log(before)
     (low, middle, high), (least, center, most) = (np.quantile(x, [0.05, 0.5, 0.95]) for x in (after, before))
     spread, wide = (high - low) / 3.29, (most - least) / 3.29
@@ -81,9 +82,14 @@ def _prediction(subject: str, after, before, draws: float, settings: Grades) -> 
     error = 2.0 * (1.0 - contraction) * math.sqrt(0.783 * (1.0 / max(draws, 1.0) + 1.0 / len(before)))
     shift = float((middle - center) / wide) if wide > 0 else 0.0
     verdict = settings.verdict(contraction, shift)
+    within = float(np.expm1((high - low) / 2))
+    if positive and verdict == DETERMINED and within > settings.accuracy:
+        verdict = WEAK  # narrower than a wide prior, and still too wide to go by
     row = Determination(subject, "prediction", verdict, contraction, error, shift, float(spread), float(wide))
     text = (
         f"Its 90 % interval is {math.sqrt(max(1 - contraction, 0.0)):.0%} as wide as without measurements "
         f"(contraction {contraction:.2f} ± {error:.2f})."
     )
+    if positive:
+        text += f" It reaches {within:.0%} from its middle; determined means within {settings.accuracy:.0%}."
     return dataclasses.replace(row, evidence=text, remedy=remedy_of(row))

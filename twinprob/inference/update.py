@@ -24,6 +24,7 @@ from .methods.cloud import Cloud, cloud_of, follow, observed_outputs, rows_of
 from .methods.filter import Filter, Heard, draw
 from .methods.particle import columns
 from .methods.sampled import generator
+from .outcomes import GROUP, Outcomes, outcomes_of
 from .twin import Twin
 
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # the edges of 95, 80 and 50 %, and the median
@@ -55,7 +56,9 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
         lists time, method, effective share of the particles, what the new data were (`brought`: how many values, late
         values, repeats, corrections, input rows, late input rows, ended orders and changed covariates), and why the
         whole record was fitted again, by the method the twin was fitted with, where it was: too few particles mattered,
-        the measurement was far outside what was predicted, or it came later than the filter remembers.
+        the measurement was far outside what was predicted, or it came later than the filter remembers. Group
+        `outcomes` keeps where each new value lay in what had been predicted for it, across fits too; `diagnose` judges
+        the twin by them.
 
     Raises
     ------
@@ -100,12 +103,15 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
         reason = (
             f"the new data reach back to {begun:g} min, before the filter's memory begins at {clouds[0].time:g} min"
         )
-        return _said(_refitted(twin, record, reason, late, key=start_key), joined)
-    cloud, heard = follow(usable[-1], twin.model, record, twin.observations, twin.integrator, settings, key=follow_key)
-    reason = _distrust(heard, settings)
+        return _said(_refitted(twin, record, reason, late, outcomes_of(twin), key=start_key), joined)
+    cloud, heard, outcomes = follow(
+        usable[-1], twin.model, record, twin.observations, twin.integrator, settings, key=follow_key
+    )
+    outcomes, reason = outcomes_of(twin).then(outcomes), _distrust(heard, settings)
     if reason:
-        return _said(_refitted(twin, record, reason, late, key=start_key), joined)
-    return _said(_updated(twin, record, [*usable, cloud][-settings.memory :], heard, late, key=draw_key), joined)
+        return _said(_refitted(twin, record, reason, late, outcomes, key=start_key), joined)
+    clouds = [*usable, cloud][-settings.memory :]
+    return _said(_updated(twin, record, clouds, heard, late, outcomes, key=draw_key), joined)
 
 
 def _unmoved(twin: Twin, record: Record) -> Twin:
@@ -141,7 +147,7 @@ def _distrust(heard: Heard, settings: Filter) -> str:
     return ""
 
 
-def _refitted(twin: Twin, record: Record, reason: str, late: bool, *, key) -> Twin:
+def _refitted(twin: Twin, record: Record, reason: str, late: bool, outcomes: Outcomes, *, key) -> Twin:
     """Fit the whole record again as the twin was fitted, and say so."""
     how = {"observations": twin.observations, "integrator": twin.integrator, "method": twin.method}
     again = fit(twin.model, record, key=key, **how)
@@ -152,7 +158,11 @@ def _refitted(twin: Twin, record: Record, reason: str, late: bool, *, key) -> Tw
     provenance = {**provenance, **_logged(twin.provenance, entry), "notes": [note, *provenance["notes"]]}
     attrs = {**again.tree.attrs, "provenance": provenance}
     groups = {name: node.to_dataset() for name, node in again.tree.children.items()}
-    return replace(again, tree=tree(groups, attrs))
+    return replace(again, tree=tree({**groups, **_remembering(outcomes)}, attrs))
+
+
+def _remembering(outcomes: Outcomes) -> dict[str, xr.Dataset]:
+    return {GROUP: outcomes.labeled()} if len(outcomes) else {}
 
 
 def _logged(provenance: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +187,9 @@ def _remembered(twin: Twin, settings: Filter) -> list[Cloud]:
 # ---- the updated twin ----------------------------------------------------------------------------------------------
 
 
-def _updated(twin: Twin, record: Record, clouds: list[Cloud], heard: Heard, late: bool, *, key) -> Twin:
+def _updated(
+    twin: Twin, record: Record, clouds: list[Cloud], heard: Heard, late: bool, outcomes: Outcomes, *, key
+) -> Twin:
     model, cloud = twin.model, clouds[-1]
     how = observed_outputs(model, twin.observations)
     old = twin.tree["posterior"]
@@ -195,6 +207,7 @@ def _updated(twin: Twin, record: Record, clouds: list[Cloud], heard: Heard, late
         "filter": dataset(_kept(model, how, clouds), {}, {}),
         "filtered": _filtered(twin, record, how, parameters, states),
         **_observed(twin, record, how),
+        **_remembering(outcomes),
     }
     if errors:
         known = {n: tuple(np.asarray(part).reshape(shape) for part in error) for n, error in errors.items()}

@@ -16,6 +16,7 @@ from ...patient.course import Course
 from ...patient.inputs import Inputs
 from ...patient.record import Record
 from ...patient.units import convert
+from ..outcomes import Outcomes
 from ..twin import Twin
 from .filter import Filter, Heard, Rows, advance
 from .particle import lasting, statics
@@ -112,25 +113,37 @@ def _root(away):
 
 def follow(
     cloud: Cloud, model: AbstractModel, record: Record, observations, integrator, settings: Filter, *, key
-) -> tuple[Cloud, Heard]:
+) -> tuple[Cloud, Heard, Outcomes]:
     """Carry a cloud along a record from the cloud's time to the record's end, weighing by what was measured after it.
 
-    Measurements at the cloud's own time count as taken in.
+    Measurements at the cloud's own time count as taken in. The outcomes are where the others lay in their predictions.
     """
     how = observed_outputs(model, observations)
     rows, layout = rows_of(model, record, how, cloud.time)
     heard = Heard(np.ones(()), np.ones(()), np.zeros(()), np.zeros((), int), np.zeros((), int))
     held = (cloud.values, cloud.log_weights)
-    total = len(rows.timeline)
+    total, pits = len(rows.timeline), []
     for begin in range(0, total, _CAPACITY):
         part = jax.tree.map(lambda x, b=begin: _padded(x[b : b + _CAPACITY]), rows)
         key, part_key = jax.random.split(key)
         count = np.asarray(min(_CAPACITY, total - begin))
-        held, heard = advance(model, how, integrator, settings, layout, part, count, held, heard, part_key)
+        held, heard, found = advance(model, how, integrator, settings, layout, part, count, held, heard, part_key)
+        pits.append(np.asarray(found)[: int(count)])
     values, weights = (np.asarray(x) for x in held)
     highest = weights.max()
     weights = weights - (highest + math.log(np.exp(weights - highest).sum())) if np.isfinite(highest) else weights
-    return Cloud(record.end, values, weights), jax.tree.map(np.asarray, heard)
+    outcomes = _outcomes(model, rows, tuple(how), np.concatenate(pits), cloud.time)
+    return Cloud(record.end, values, weights), jax.tree.map(np.asarray, heard), outcomes
+
+
+def _outcomes(model, rows: Rows, names: tuple[str, ...], pits: np.ndarray, begin: float) -> Outcomes:
+    """Return where the measurements of some rows lay in their predictions, (row, output), as outcomes."""
+    ends = (rows.timeline[:, 0] + rows.timeline[:, 1]) * minutes_per_unit(model)
+    heard = np.append(begin, ends[np.any(rows.present, axis=1)])
+    place, output = np.nonzero(np.isfinite(pits))
+    before = heard[np.searchsorted(heard, ends[place] - _SAME_TIME) - 1]
+    times = np.round(ends[place], 6)  # a replay must find the same value again
+    return Outcomes(times, ends[place] - before, pits[place, output], np.array(names, str)[output])
 
 
 def _padded(part):

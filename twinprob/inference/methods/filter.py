@@ -104,10 +104,16 @@ class Heard(NamedTuple):
 
 @compiled
 def advance(model, observations, integrator, settings: Filter, layout: Layout, rows: Rows, count, cloud, heard, key):
-    """Carry a cloud over the first `count` rows; `cloud` is (values, log weights)."""
+    """Carry a cloud over the first `count` rows; `cloud` is (values, log weights).
+
+    Returns
+    -------
+    cloud, heard : as given, now
+    pits : (row, output) probability predicted below each measurement before it was heard; NaN where there is none
+    """
 
     def body(i, carry):
-        values, weights, heard, key = carry
+        values, weights, heard, key, pits = carry
         row = jax.tree.map(lambda x: x[i], rows)
         key, path_key, move_key = jax.random.split(key, 3)
         if model.processes():
@@ -119,14 +125,16 @@ def advance(model, observations, integrator, settings: Filter, layout: Layout, r
         heard = heard._replace(failed=heard.failed + jnp.sum(~solved))
 
         def listen(carry):
-            values, weights, heard = carry
+            values, weights, heard, _ = carry
             return _heard(model, observations, settings, layout, row, values, weights, heard, move_key)
 
-        values, weights, heard = lax.cond(jnp.any(row.present), listen, lambda c: c, (values, weights, heard))
-        return values, weights, heard, key
+        carry = values, weights, heard, jnp.full(rows.present.shape[1], jnp.nan)
+        values, weights, heard, pit = lax.cond(jnp.any(row.present), listen, lambda c: c, carry)
+        return values, weights, heard, key, pits.at[i].set(pit)
 
-    values, weights, heard, _ = lax.fori_loop(0, count, body, (*cloud, heard, key))
-    return (values, weights), heard
+    pits = jnp.full(rows.present.shape, jnp.nan)
+    values, weights, heard, _, pits = lax.fori_loop(0, count, body, (*cloud, heard, key, pits))
+    return (values, weights), heard, pits
 
 
 @compiled
@@ -259,10 +267,13 @@ def _log_likelihood(model, observations, layout, row, values):
 
 
 def _tail(model, observations, layout, row, values, weights):
-    """Return the smallest two-sided predictive tail probability of a row's measurements."""
+    """Return the smallest two-sided tail probability of a row's measurements, and the probability below each (output,).
+
+    The latter is NaN where there is no value, or only the side of a limit.
+    """
     outputs, named = _outputs(model, observations, layout, row, values), constrained(model, observations, values)
     slopes, errors = _slopes(model, observations, layout, row, values), errors_of(model, observations, values)
-    share, smallest = jnp.exp(_normalized(weights)), jnp.ones(())
+    share, smallest, pits = jnp.exp(_normalized(weights)), jnp.ones(()), []
     for i, (name, observation) in enumerate(observations.items()):
 
         def tails(mean, own, moving, error, name=name, observation=observation, i=i):
@@ -273,14 +284,16 @@ def _tail(model, observations, layout, row, values, weights):
         # A value beyond a limit says only this: the probability of its own side is what may surprise.
         tail = jnp.where(row.limits[i] == 0, 2 * jnp.minimum(below, above), jnp.where(row.limits[i] < 0, below, above))
         smallest = jnp.minimum(smallest, jnp.where(row.present[i], tail, 1.0))
-    return smallest
+        exact = row.present[i] & (row.limits[i] == 0)
+        pits.append(jnp.where(exact, below / (below + above), jnp.nan))
+    return smallest, jnp.stack(pits)
 
 
 def _heard(model, observations, settings, layout, row, values, weights, heard, key):
     """Weigh the particles by a row's measurements, in stages where one would leave too few."""
     count = len(values)
     likely = lambda v: _log_likelihood(model, observations, layout, row, v)  # noqa: E731
-    tail = _tail(model, observations, layout, row, values, weights)
+    tail, pits = _tail(model, observations, layout, row, values, weights)
     first = likely(values)
     share = _effective(weights + first) / count
 
@@ -302,7 +315,7 @@ def _heard(model, observations, settings, layout, row, values, weights, heard, k
     evidence = logsumexp(begin[1] + first) - logsumexp(begin[1])
     smallest = jnp.minimum(heard.share, share), jnp.minimum(heard.tail, tail)
     stages = jnp.maximum(heard.stages, stages)
-    return values, weights, Heard(*smallest, heard.evidence + evidence, stages, heard.failed)
+    return values, weights, Heard(*smallest, heard.evidence + evidence, stages, heard.failed), pits
 
 
 def _learned(model, observations, layout, row, values):
