@@ -386,6 +386,7 @@ LINES = {
     "08.15": Line(
         "Fit of a 24-, 96- and 240-h stay, pressure and glucose",
         "≤ 3 × from 24 to 240 h, ≤ 1 GB, trusted, same forecast as the full fit within Monte Carlo error",
+    ),
     "10.1": Line(
         "Every protocol table cell by cell and for totality; state machines against hand-made traces",
         "100 %; gaps of the printed tables listed",
