@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from twinprob.models.respiratory.curves import Muscle, PressureControl, VolumeControl, breathe, chart, follow_breaths
+from twinprob.models.respiratory import curves as drawn
+from twinprob.models.respiratory.curves import Muscle, PressureControl, VolumeControl, breathe, follow_breaths
 from twinprob.models.respiratory.mechanics import Patient, pressure_control, volume_control
 
 ROUGH = Patient(40.0, 8.0, 9.0)
 SQUARE = PressureControl(peep=6.0, driving=15.0, rate=30.0, inspiratory_time=0.8)
 FLOW = VolumeControl(peep=8.0, tidal_volume=0.4, rate=20.0, inspiratory_time=0.9, pause=0.3)
 PULL = Muscle(effort=8.0, onset=0.1, rise=0.4, release=0.12)
+chart = jax.jit(drawn.chart)
 
 
 def integrate(patient, ventilator, muscle, start):
@@ -54,14 +56,14 @@ def test_the_error_of_a_pulled_breath_falls_with_the_square_of_the_interval():
 
 def test_a_passive_breath_of_pressure_control_has_the_summary_of_the_closed_form():
     curves = breathe(ROUGH, SQUARE, samples=800)
-    closed = pressure_control(ROUGH, **SQUARE._asdict())
+    closed = jax.jit(lambda lung, of: pressure_control(lung, **of._asdict()))(ROUGH, SQUARE)
     found = chart(curves, ROUGH, SQUARE)
     np.testing.assert_allclose(found, closed, rtol=1e-5, atol=1e-6)
 
 
 def test_a_passive_breath_of_volume_control_has_the_summary_of_the_closed_form():
     stiff = Patient(30.0, 25.0)
-    closed = volume_control(stiff, **FLOW._asdict())
+    closed = jax.jit(lambda lung, of: volume_control(lung, **of._asdict()))(stiff, FLOW)
     assert float(closed.intrinsic_peep) > 1.0
     np.testing.assert_allclose(chart(breathe(stiff, FLOW), stiff, FLOW), closed, rtol=1e-4)
 
@@ -131,6 +133,6 @@ def test_a_traced_breath_without_expiration_is_not_a_number():
     def plateau(inspired):
         return volume_control(ROUGH, peep=5.0, tidal_volume=0.4, rate=20.0, inspiratory_time=inspired).plateau
 
-    found = jax.vmap(plateau)(jnp.array([1.0, 3.5]))
+    found = jax.jit(jax.vmap(plateau))(jnp.array([1.0, 3.5]))
     assert np.isfinite(found[0])
     assert np.isnan(found[1])

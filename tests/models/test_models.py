@@ -71,7 +71,10 @@ def test_known_values_lie_within_their_priors(cls):
             assert draws.min() < value < draws.max(), name
 
 
-@pytest.mark.parametrize("cls", MODELS, ids=lambda c: c.__name__)
+# Half a minute to compile; `tests/models/test_smith.py` finds the beats of draws from its prior.
+@pytest.mark.parametrize(
+    "cls", [pytest.param(c, marks=[pytest.mark.slow] * (c.__name__ == "SixChamber"), id=c.__name__) for c in MODELS]
+)
 def test_prior_draws_simulate(cls):
     model, times = cls(), np.linspace(0.0, 120.0 * cls.step, 5)
     measured = {
@@ -94,15 +97,17 @@ def test_gradients_of_the_vector_field_equal_finite_differences(cls, key):
     inputs = some_inputs(model)
     state = pack(model.initial(inputs)) + 0.1
 
+    @jax.jit
+    @jax.vmap
+    @jax.value_and_grad
     def total(y):
         return jnp.sum(pack(model.vector_field(0.0, model.State(*y), inputs)) * jnp.arange(1.0, y.size + 1))
 
-    gradient = jax.grad(total)(state)
-    for i in range(state.size):
-        h = 1e-6 * max(1.0, abs(float(state[i])))
-        shift = jnp.zeros_like(state).at[i].set(h)
-        slope = (total(state + shift) - total(state - shift)) / (2 * h)
-        np.testing.assert_allclose(gradient[i], slope, rtol=1e-5, atol=1e-7)
+    center = np.asarray(state)
+    steps = np.diag(1e-6 * np.maximum(1.0, np.abs(center)))
+    values, gradients = total(np.concatenate([center + steps, center - steps, center[None]]))
+    slopes = (values[: state.size] - values[state.size : -1]) / (2 * np.diag(steps))
+    np.testing.assert_allclose(gradients[-1], slopes, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("cls", MODELS, ids=lambda c: c.__name__)
@@ -117,7 +122,10 @@ def test_a_batch_of_patients_equals_the_loop(cls, key):
         patient = model.install(names, values)
         return pack(patient.vector_field(0.0, patient.initial(inputs), inputs))
 
-    np.testing.assert_allclose(jax.vmap(slope)(draws), jnp.stack([slope(d) for d in draws]), rtol=1e-12, atol=1e-14)
+    one = jax.jit(slope)
+    np.testing.assert_allclose(
+        jax.jit(jax.vmap(slope))(draws), np.stack([one(d) for d in draws]), rtol=1e-12, atol=1e-14
+    )
 
 
 # ---- ICING -----------------------------------------------------------------------------------------------------------

@@ -45,6 +45,12 @@ def test_a_larger_breath_is_a_larger_risk(ahead, limit):
     assert high > 0.9
 
 
+def test_the_drift_of_elastance_widens_the_forecast(twin):
+    ahead = tp.forecast(twin, times=[twin.now + 60.0, twin.now + 2800.0], key=jax.random.key(1))
+    low, high = ahead.quantiles("plateau_pressure", [0.05, 0.95])
+    assert high[0] - low[0] < high[1] - low[1]
+
+
 def test_every_limit_says_where_it_comes_from():
     assert all("setting" in limit.source for limit in LIMITS)
 

@@ -61,6 +61,18 @@ def test_the_beat_closes_and_keeps_the_volume_asked_for(found, volume):
     np.testing.assert_allclose(totals, volume, rtol=1e-9)
 
 
+def test_draws_from_the_prior_have_a_beat(found):
+    model = SixChamber()
+    for key in jax.random.split(jax.random.key(0), 5):
+        keys = jax.random.split(key, len(model.unknowns()))
+        drawn = {name: model.prior(name).sample(k) for name, k in zip(model.unknowns(), keys, strict=True)}
+        shown, summary = found(
+            model.install(tuple(drawn), jnp.stack(list(drawn.values()))).heart(), float(drawn["initial_volume"])
+        )
+        assert float(shown.error) < 1e-6
+        assert all(np.isfinite(float(value)) for value in summary)
+
+
 def test_closed_valves_let_nothing_back(found):
     shown = found(HEART, 1500.0)[0]
     x, P = shown.chambers, shown.pressures
@@ -91,20 +103,22 @@ def test_more_intrathoracic_pressure_costs_flow(found):
     assert float(pressed.cardiac_output / free.cardiac_output) == pytest.approx(0.81, abs=0.01)
 
 
-def test_gradients_through_the_steady_beat_equal_finite_differences():
+def test_gradients_through_the_steady_beat_equal_finite_differences(found):
     names = ("left_elastance", "systemic_resistance", "heart_rate")
 
-    @jax.jit
+    def shown(summary):
+        return jnp.stack([summary.aortic_mean, summary.central_venous])
+
     def stroke(x):
         heart = SixChamber().install(names, x[:3]).heart()
-        shown = summarize(heart, steady_beat(heart, x[3]))
-        return jnp.stack([shown.aortic_mean, shown.central_venous])
+        return shown(summarize(heart, steady_beat(heart, x[3])))
 
     x = np.array([2.8798, 1.0889, 80.0, 1500.0])
     backward = np.asarray(jax.jit(jax.jacrev(stroke))(x))
     for i, value in enumerate(x):
         h = 1e-4 * value * np.eye(4)[i]
-        slope = np.asarray((stroke(x + h) - stroke(x - h)) / (2e-4 * value))
+        ends = [found(SixChamber().install(names, y[:3]).heart(), float(y[3]))[1] for y in (x + h, x - h)]
+        slope = np.asarray((shown(ends[0]) - shown(ends[1])) / (2e-4 * value))
         np.testing.assert_allclose(backward[:, i], slope, rtol=1e-3, atol=1e-6)
 
 
