@@ -54,7 +54,7 @@ def is_setting(variable: str, own: tuple[str, ...]) -> bool:
 
 
 def refuse_twice(variable: str, course: Course) -> None:
-    """Refuse the same dose of one order twice, and two settings of one time."""
+    """Refuse the same dose of one order twice, and two rates of one order or two settings of one time."""
     columns = (course.starts, course.ends, course.rates, course.orders)
     seen = set()
     for dose in zip(*(column[course.bolus].tolist() for column in columns), strict=True):
@@ -64,6 +64,14 @@ def refuse_twice(variable: str, course: Course) -> None:
                 "two orders if both were given."
             )
         seen.add(dose)
+    begun: dict[tuple[float, str, float], float] = {}
+    rows = zip(course.starts.tolist(), course.orders.tolist(), course.known.tolist(), course.rates.tolist(), strict=True)
+    for bolus, (start, order, known, rate) in zip(course.bolus.tolist(), rows, strict=True):
+        if not (bolus or course.setting) and begun.setdefault((start, order, known), rate) != rate:
+            raise ValueError(
+                f"{variable} has two different rates of one order at {start:g} min: keep one, or name the order of "
+                "each with order=."
+            )
     refuse_contradiction(variable, course)
 
 

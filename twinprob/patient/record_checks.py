@@ -76,6 +76,10 @@ def from_start(inputs: Inputs, begin: float, reasons: dict[str, list[float]], *,
 def assumed(name: str, value: Any, inputs: Inputs) -> tuple[Course, str]:
     """Return a setting with a value where it is unknown, and what is assumed in words."""
     course = inputs.courses.get(name)
+    if course is None:
+        units.known(name, kind="input")
+    if value not in ("first", "last") and not (isinstance(value, tuple | list) and len(value) == 2):
+        raise ValueError(f"Setting `{name}` is assumed to be 'first', 'last' or (value, unit), but is {value!r}.")
     if course is None and value in ("first", "last"):
         raise ValueError(f"Setting `{name}` was never charted, so there is no {value} value: give one with its unit.")
     if (course is not None and not course.setting) or (course is None and not units.VOCABULARY[name].setting):
@@ -89,6 +93,8 @@ def assumed(name: str, value: Any, inputs: Inputs) -> tuple[Course, str]:
     if value == "first":
         first, how = float(course.rates[0]), "its first charted value"
     else:
+        if name in units.VOCABULARY:
+            units.require_plausible(name, np.array([value[0]], float), value[1])
         first = float(units.convert(value[0], value[1], course.unit, variable=name))
         how = f"{first:g} {course.unit}"
     begins = float(course.starts.min()) if course.starts.size else math.inf

@@ -102,7 +102,7 @@ _USUAL: Mapping[str, tuple[tuple[float, float], tuple[str, ...]]] = {
     "epinephrine": ((0.3, 120.0), ("ug/kg/min", "ug/min", "ug/h")),
     "phenylephrine": ((4.0, 800.0), ("ug/kg/min", "ug/min", "ug/h")),
     "dopamine": ((80.0, 2500.0), ("ug/kg/min", "ug/min")),
-    "vasopressin": ((0.005, 0.45), ("U/h", "U/min")),
+    "vasopressin": ((0.005, 0.45), ("U/h", "U/min", "mU/min")),
     "hemoglobin": ((4.5, 20.0), ("g/dL", "mmol/L", "g/L")),
     "weight": ((0.3, 160.0), ("kg", "lb")),
     "height": ((100.0, 215.0), ("cm", "in")),

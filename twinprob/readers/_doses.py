@@ -71,6 +71,7 @@ def inputs_of(doses: list[Doses], weight: float | None) -> Inputs:
         judged = np.where(fates.left, one.rates * hours, 0.0)
         fates.aside(~_plausible(one, judged, weight), "implausible amount")
         _within_the_plausible(one, inputs, weight)
+        _one_rate_each(one)
         given = fates.left & (one.rates > 0)
         if given.any():
             course = one.course(given)
@@ -79,6 +80,14 @@ def inputs_of(doses: list[Doses], weight: float | None) -> Inputs:
                 name, *columns, bolus=course.bolus, order=course.orders, known=course.known
             )
     return inputs
+
+
+def _one_rate_each(doses: Doses) -> None:
+    """Let of rows of one order that begin together the highest rate count."""
+    rows = np.flatnonzero(doses.fates.left & ~doses.bolus)
+    rows = rows[np.lexsort((doses.rates[rows], doses.starts[rows], doses.orders[rows].astype(str)))]
+    same = (doses.orders[rows[1:]] == doses.orders[rows[:-1]]) & (doses.starts[rows[1:]] == doses.starts[rows[:-1]])
+    doses.fates.merge(rows[:-1][same], "begins with another row of its order, whose rate counts")
 
 
 def _plausible(doses: Doses, rates: np.ndarray, weight: float | None) -> np.ndarray:

@@ -335,6 +335,9 @@ def _volumes(rows: _Rows) -> list[Doses]:
         sweet = name in ("parenteral_glucose", "enteral_glucose")
         content = [(glucose_content(label) or ("", np.nan))[1] if sweet else 1.0 for label in labels]
         times = rows.time[places]
+        charted = list(zip(labels, times.tolist(), volumes.tolist(), rows.known[places].tolist(), strict=True))
+        again = np.array([one in charted[:place] for place, one in enumerate(charted)], bool)
+        fates.merge(again & fates.left, "the same row twice counts once")
         orders = np.array([f"{label}/{place}" for place, label in enumerate(labels)], object)
         rates = volumes * np.array(content, float) / RUN
         unit = "mmol/min" if sweet else "mL/min"

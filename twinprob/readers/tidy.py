@@ -245,6 +245,8 @@ def assembled(
             observations[name] = series
     courses, said, decided = _histories(by_kind.get("input", []), declared, _weight(fixed))
     entries += said
+    if given is not None:
+        _refuse_both(given, courses)
     ledger = ledger_of(entries)
     record = Record.build(
         observations,
@@ -288,6 +290,18 @@ def _kind(row: Row, own: tuple[str, ...]) -> str:
     if kind == "covariate" or (kind is None and "time" not in row):
         return "covariate"
     return "observation"
+
+
+def _refuse_both(given: Inputs, read: Inputs) -> None:
+    """Refuse what both the table and the inputs beside it say: it would be given twice."""
+    for name in set(given.names) & set(read.names):
+        mine, theirs = given[name], read[name].to(given[name].unit, variable=name)
+        rows = {(a, b, round(r, 9)) for a, b, r in zip(mine.starts, mine.ends, mine.rates, strict=True)}
+        for start, end, rate in zip(theirs.starts, theirs.ends, theirs.rates, strict=True):
+            if (start, end, round(rate, 9)) in rows:
+                raise ValueError(
+                    f"{name} from {start:g} min on stands in the table and in `inputs`, the same row: keep one of them."
+                )
 
 
 def _by_variable(rows: Iterable[Row]) -> dict[str, list[Row]]:
