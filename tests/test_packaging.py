@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import subprocess
@@ -51,11 +52,33 @@ def empty_python(wheel, tmp_path_factory):
     return python
 
 
-def run_installed(python: Path, code: str, folder: Path) -> str:
-    """Run code with the installed wheel, and the dependencies of the environment that runs the tests."""
+PROBE = """
+import json, sys, traceback
+import twinprob
+
+def problem(name):
+    try:
+        twinprob.load_example(name)
+    except Exception:
+        return traceback.format_exc()
+
+print(json.dumps([twinprob.__file__, twinprob.__version__, {name: problem(name) for name in sys.argv[1:]}]))
+from twinprob.cli import app
+app(["--help"])
+"""
+
+
+@pytest.fixture(scope="module")
+def told(empty_python, tmp_path_factory):
+    """What the installed wheel says with the dependencies of the environment that runs the tests, in one process.
+
+    Its place, its version, what went wrong with each promised example, and the help of its command.
+    """
     # A folder on PYTHONPATH, unlike a site folder, does not follow the editable install back to the checkout.
     environment = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
-    return run([str(python), "-c", code], cwd=folder, env=environment)
+    command = [str(empty_python), "-c", PROBE, *PROMISED]
+    first, _, help_text = run(command, cwd=tmp_path_factory.mktemp("elsewhere"), env=environment).partition("\n")
+    return *json.loads(first), help_text
 
 
 def test_the_wheel_holds_the_package_and_its_datasets_and_nothing_else(wheel):
@@ -69,9 +92,8 @@ def test_the_wheel_carries_the_license(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in zipfile.ZipFile(wheel).namelist())
 
 
-def test_the_installed_package_is_the_wheels(empty_python, tmp_path):
-    place = run_installed(empty_python, "import twinprob; print(twinprob.__file__)", tmp_path)
-    assert Path(place.strip()).is_relative_to(empty_python.parent.parent)
+def test_the_installed_package_is_the_wheels(empty_python, told):
+    assert Path(told[0]).is_relative_to(empty_python.parent.parent)
 
 
 def test_some_bundled_data_are_promised():
@@ -79,17 +101,16 @@ def test_some_bundled_data_are_promised():
 
 
 @pytest.mark.parametrize("name", PROMISED)
-def test_the_installed_package_opens_the_bundled_data_it_promises(name, empty_python, tmp_path):
-    run_installed(empty_python, f"import twinprob; twinprob.load_example({name!r})", tmp_path)
+def test_the_installed_package_opens_the_bundled_data_it_promises(name, told):
+    assert told[2][name] is None, told[2][name]
 
 
-def test_the_installed_command_answers(empty_python, tmp_path):
-    assert "demo" in run_installed(empty_python, "from twinprob.cli import app; app(['--help'])", tmp_path)
+def test_the_installed_command_answers(told):
+    assert "demo" in told[3]
 
 
-def test_the_version_is_stated_once(empty_python, tmp_path):
-    code = "import twinprob; print(twinprob.__version__)"
-    assert run_installed(empty_python, code, tmp_path).strip() == PROJECT["version"]
+def test_the_version_is_stated_once(told):
+    assert told[1] == PROJECT["version"]
 
 
 @pytest.mark.slow

@@ -8,12 +8,12 @@ import scipy.stats
 from arviz_stats.ecdf_utils import compute_ecdf, get_pointwise_confidence_band, simulate_confidence_bands
 from jaxtyping import Array
 
+from tests.tank import OWN, Tank
 from twinprob import AbstractModel, Gaussian, Laplace, Observation, Record, parameter, quantity
 from twinprob.inference.fit import fit
 from twinprob.inference.joint import joint
 from twinprob.inference.methods.sampled import Sampled
 from twinprob.modeling.process import RandomWalk
-from twinprob.models.cardiovascular import Preload
 from twinprob.models.metabolic import ICING, MinimalModel
 from twinprob.validation.calibrate import _compact, calibrate
 from twinprob.validation.uniformity import stray
@@ -230,15 +230,16 @@ def test_laplace_is_calibrated_for_the_bundled_models(model):
 
 SEVERAL = Record.build(
     {
-        "mean_arterial_pressure": ([0.0, 30.0, 60.0], [65.0, 250.0, 71.0], "mmHg"),
-        "heart_rate": ([0.0, 60.0], [90.0, 85.0], "1/min"),
-    }
+        "level": ([0.0, 30.0, 60.0], [5.0, 250.0, 6.0], "1"),
+        "double": ([0.0, 60.0], [11.0, 10.0], "1"),
+    },
+    own=OWN,
 )
-LIMITED = {"mean_arterial_pressure": Observation(Gaussian(additive=3.0), upper=100.0)}
+LIMITED = {"level": Observation(Gaussian(additive=3.0), upper=100.0)}
 
 
 def test_without_padding_the_density_and_its_slope_are_the_same():
-    padded = joint(Preload(), SEVERAL, observations=LIMITED)
+    padded = joint(Tank(), SEVERAL, observations=LIMITED)
     short = _compact(padded)
     with jax.enable_x64(True):
         positions = jax.vmap(padded.draw_prior)(jax.random.split(jax.random.key(0), 5))
@@ -249,14 +250,14 @@ def test_without_padding_the_density_and_its_slope_are_the_same():
 
 
 def test_without_padding_nothing_is_left_that_was_not_measured():
-    short = _compact(joint(Preload(), SEVERAL, observations=LIMITED))
+    short = _compact(joint(Tank(), SEVERAL, observations=LIMITED))
     assert {name: data.present.tolist() for name, data in short.data.items()} == {
-        "mean_arterial_pressure": [True] * 3,
-        "heart_rate": [True] * 2,
+        "level": [True] * 3,
+        "double": [True] * 2,
     }
 
 
 def test_sizes_given_by_measurement_keep_their_padding():
-    each = {"mean_arterial_pressure": Observation(Gaussian(additive=np.array([1.0, 2.0, 3.0])))}  # type: ignore[arg-type]
-    padded = joint(Preload(), SEVERAL, observations=each)
+    each = {"level": Observation(Gaussian(additive=np.array([1.0, 2.0, 3.0])))}  # type: ignore[arg-type]
+    padded = joint(Tank(), SEVERAL, observations=each)
     assert _compact(padded) is padded
