@@ -56,6 +56,8 @@ class Forecast:
     solves_failed : int
     notes : tuple of str
         How old the last measurements are, and what of the plan is not used.
+    recalibration : tuple of str
+        What `recalibrate` did to the predictions of each output; empty where it did nothing.
     """
 
     tree: xr.DataTree
@@ -64,6 +66,7 @@ class Forecast:
     effective_draws: float
     solves_failed: int
     notes: tuple[str, ...] = ()
+    recalibration: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Say from when it speaks, how far, and what must be known beside it."""
@@ -74,7 +77,8 @@ class Forecast:
         failed = f", {self.solves_failed} of them could not be solved" if self.solves_failed else ""
         draws = math.prod(self.group("predictions").sizes[d] for d in ("chain", "draw"))
         span = f"{(self.times[-1] - self.now) / 60:.3g} h from {self.now / 60:.1f} h on"
-        return " ".join((f"{span}; {draws} draws{failed}.", *self.notes))
+        recalibrated = (f"Recalibrated. {'; '.join(self.recalibration)}.",) if self.recalibration else ()
+        return " ".join((f"{span}; {draws} draws{failed}.", *recalibrated, *self.notes))
 
     def group(self, name: str) -> xr.Dataset:
         """Return one group of the tree as a dataset."""
