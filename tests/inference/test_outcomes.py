@@ -36,7 +36,7 @@ def surprised(later):
 
 
 def test_each_value_lies_where_the_exact_predictive_has_it(later):
-    record, values = stay(LAST)
+    _, values = stay(LAST)
     found, answers = outcomes_of(later).of("level"), kalman(values)
     assert np.allclose(found.times, 60.0 * np.arange(FIRST + 1, LAST + 1))
     assert np.allclose(found.ahead, 60.0)

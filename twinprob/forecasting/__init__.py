@@ -5,14 +5,18 @@ Every forecast carries its draws, its effective draws and the solves that failed
 
 from .forecast import Forecast, forecast
 from .plan import plan
+from .recalibration import Recalibration, learned, recalibrate
 from .risk import Risk, risk
 from .warm import warm
 
 __all__ = [
     "Forecast",
+    "Recalibration",
     "Risk",
     "forecast",
+    "learned",
     "plan",
+    "recalibrate",
     "risk",
     "warm",
 ]

@@ -57,6 +57,8 @@ class Forecast:
     solves_failed : int
     notes : tuple of str
         How old the last measurements are, and what of the plan is not used.
+    recalibration : tuple of str
+        What `recalibrate` did to the predictions of each output; empty where it did nothing.
     """
 
     tree: xr.DataTree
@@ -65,6 +67,7 @@ class Forecast:
     effective_draws: float
     solves_failed: int
     notes: tuple[str, ...] = ()
+    recalibration: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Say from when it speaks, how far, and what must be known beside it."""
@@ -75,7 +78,8 @@ class Forecast:
         failed = f", {self.solves_failed} of them could not be solved" if self.solves_failed else ""
         draws = math.prod(self.group("predictions").sizes[d] for d in ("chain", "draw"))
         reach = f"{span(self.times[-1] - self.now)} from {span(self.now)} on"
-        return " ".join((f"{reach}; {draws} draws{failed}.", *self.notes))
+        recalibrated = (f"Recalibrated. {'; '.join(self.recalibration)}.",) if self.recalibration else ()
+        return " ".join((f"{reach}; {draws} draws{failed}.", *recalibrated, *self.notes))
 
     def group(self, name: str) -> xr.Dataset:
         """Return one group of the tree as a dataset."""

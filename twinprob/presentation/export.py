@@ -115,7 +115,8 @@ def parameters_frame(twin: Twin, *, ci_prob: float = 0.9) -> pd.DataFrame:
 
 
 def _heading(ahead: Forecast, kind: str) -> list[str]:
-    return [f"{kind}; times in min since the record's origin, the twin spoke at {ahead.now:g} min", _NOTE]
+    about = f"{kind}; times in min since the record's origin, the twin spoke at {ahead.now:g} min"
+    return [about, *(f"recalibrated, {line}" for line in ahead.recalibration), _NOTE]
 
 
 def _write(frame: pd.DataFrame, path: str | os.PathLike[str], heading: list[str]) -> None:

@@ -19,18 +19,19 @@ from ..inference.methods.sampled import AbstractMethod, Sampler
 from ..inference.simulable import simulable
 from ..inference.twin import Twin
 from ..inference.update import update
-from ..modeling.model import AbstractModel
+from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation
 from ..patient.inputs import Inputs
 from ..patient.record import Record
 from ..patient.require import require_count, require_each, require_key, require_kinds, require_spacing
 from ..patient.units import convert, minutes
+from .rivals import Forecasts, features, held, rivals, untreated
 from .score import Scores, of_draws, summarize
 
 HORIZONS = ((0.4, 1.5), (1.5, 2.5))
-FORECASTERS = ("twin", "persistence", "linear trend", "other patients", "prior")
 _PRIOR_DRAWS = 500
 _KEYS = ("forecaster", "variable", "horizon")
+_COLUMNS = ("variable", "unit", "origin", "time", "last", "value", "hours_ahead", "horizon", "patient")
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def evaluate(
     rolling: Filter | None = None,
     observations: Mapping[str, Observation] | None = None,
     population: Personal | Sequence[Personal | None] | None = None,
+    without: Sequence[str] = (),
     progress: Callable[[str, float], None] | None = None,
 ) -> Evaluation:
     """Forecast whenever a measurement became known, and compare with what came and with simple forecasters.
@@ -139,22 +141,29 @@ def evaluate(
     population : Population, or one per record, optional
         What other patients taught, in place of the model's declared priors; one per record where each was learned
         without that record's patient.
+    without : sequence of str, optional
+        Inputs whose contribution is measured: the same model is fitted and forecasts as if they had never been given
+        (a setting it cannot do without is held as it was at the origin), a forecaster "twin without <inputs>". Where it
+        is as good as the twin, the twin's skill is no knowledge of their effect.
     progress : function of (stage, fraction), optional
         Called at every origin.
 
     Returns
     -------
     Evaluation
-        Forecasters: "twin"; "persistence", the last value; "linear trend", through the last two; "other patients", the
-        last
-        value moved as values of the other patients moved within the same horizon class, each patient weighted equally;
-        "prior", the model's prior with the patient's treatments and no measurement.
+        Forecasters: "twin"; "prior", the model's prior with the patient's treatments and no measurement; and the
+        rivals. "persistence" is the last value; "linear trend" goes through the last two; "other patients" moves the
+        last value as values of the others moved within the same horizon class, "smoothed" an exponentially smoothed
+        value, "smoothed above <input>" what that leaves above an input in the output's unit; "linear on smoothed" is a
+        line with the others' residuals; "regression" a Student-t regression in logarithms on the last value, the hours
+        ahead, the inputs' rates and the patient's own variability. What is learned is learned on other persons
+        (`record.person`; each record is one where that is empty), each weighted alike.
 
     Raises
     ------
     ValueError
-        If there is no pair to forecast, neither one model (`first`, `population`) nor one per record, or a population
-        was learned for another model.
+        If there is no pair to forecast, `without` names no input of the model, there is neither one model (`first`,
+        `population`) nor one per record, or a population was learned for another model.
     """
     require_key(key)
     require_kinds(method=(method, Sampler, None), rolling=(rolling, Filter, None))
@@ -172,7 +181,15 @@ def evaluate(
     taught = _one_each("population", population if isinstance(population, Sequence) else [population], patients)
     for each in taught:
         require_kinds(population=(each, Personal, None))
-    frames, origins, twin_members, prior_members = [], [], [], []
+    for name in without:
+        if name not in models[0].quantities(models[0].Input):
+            raise ValueError(
+                f"Argument `without`: model `{type(models[0]).__name__}` has no input `{name}`; "
+                f"{nearest(name, models[0].quantities(models[0].Input))}"
+            )
+    own: dict[str, list[np.ndarray]] = {"twin": [], "prior": []}
+    frames, origins = [], []
+    bare = f"twin without {' and '.join(without)}"
     report = progress or (lambda stage, fraction: None)
     for number, ((name, record), one) in enumerate(zip(patients.items(), models, strict=True)):
         pairs = _pairs(one, record, ahead, begins[number], following, horizons)
@@ -185,16 +202,22 @@ def evaluate(
         members, figures = _twin_members(
             one, record, pairs, (method, rolling, how), fit_key, report, (number, len(patients))
         )
-        frames.append(pairs.assign(patient=name))
+        person = record.person or f"patient {name}"
+        frames.append(pairs.join(features(one, record, pairs)).assign(patient=name, person=person))
         origins.append(figures.assign(patient=name))
-        twin_members += members
-        prior_members += _prior_members(one, record, pairs, how, prior_key)
+        own["twin"] += members
+        own["prior"] += _prior_members(one, record, pairs, how, prior_key)
+        if without:
+            settings, place = (method, rolling, how), (number, len(patients))
+            stripped = untreated(one, record, without)
+            rest, _ = _twin_members(one, stripped, pairs, settings, fit_key, report, place, without)
+            own.setdefault(bare, []).extend(rest)
     if not frames:
         raise ValueError(
             "No measurement follows another within the horizon: lengthen `horizon`, or move `first` forward."
         )
     every = pd.concat(frames, ignore_index=True)
-    return Evaluation(_with_baselines(every, twin_members, prior_members), pd.concat(origins, ignore_index=True))
+    return Evaluation(_together(every, own), pd.concat(origins, ignore_index=True))
 
 
 def _named(records) -> dict[Any, Record]:
@@ -261,9 +284,9 @@ def _twins(model: AbstractModel, record: Record, origins, how, key) -> Iterator[
 
 
 def _twin_members(
-    model, record: Record, pairs: pd.DataFrame, how, key, report, place
+    model, record: Record, pairs: pd.DataFrame, how, key, report, place, still: Sequence[str] = ()
 ) -> tuple[list[np.ndarray], pd.DataFrame]:
-    """Return the draws for each pair, and one row of figures per origin."""
+    """Return the draws for each pair, and one row of figures per origin; inputs `still` stay as at the origin."""
     members: list[np.ndarray] = [np.full(1, np.nan)] * len(pairs)
     figures = []
     origins = np.unique(pairs["origin"])
@@ -276,7 +299,8 @@ def _twin_members(
             continue
         rows = np.flatnonzero(pairs["origin"] == origin)
         times = np.unique(pairs["time"].to_numpy()[rows])
-        ahead = forecast(twin, key=ahead_key, times=times, inputs=given(model, record, times[-1]))
+        plan = held(given(model, record, times[-1]), still, origin)
+        ahead = forecast(twin, key=ahead_key, times=times, inputs=plan)
         for row in rows:
             draws = ahead.tree["predictions"][pairs["variable"].iloc[row]]
             members[row] = draws.values[..., np.searchsorted(times, pairs["time"].iloc[row])].ravel()
@@ -327,32 +351,12 @@ def _prior_measurements(density, key):
     return jax.lax.map(one, jax.random.split(key, _PRIOR_DRAWS), batch_size=100)
 
 
-def _with_baselines(pairs: pd.DataFrame, twin_members, prior_members) -> Scores:
-    """Join the forecasts of all forecasters for the same pairs."""
-    others = [_moved_like_others(pairs, row) for row in range(len(pairs))]
-    none = [None] * len(pairs)
-    parts: dict[str, tuple[list[np.ndarray], Sequence[np.ndarray | None]]] = {
-        "twin": (twin_members, none),
-        "persistence": ([np.array([x]) for x in pairs["last"]], none),
-        "linear trend": ([np.array([x]) for x in pairs["trend"]], none),
-        "other patients": ([members for members, _ in others], [weights for _, weights in others]),
-        "prior": (prior_members, none),
-    }
-    frame = pd.concat([pairs.assign(forecaster=name) for name in parts], ignore_index=True).drop(columns="trend")
-    members = [m for found, _ in parts.values() for m in found]
-    weights = [w for _, found in parts.values() for w in found]
+def _together(pairs: pd.DataFrame, own: Mapping[str, list[np.ndarray]]) -> Scores:
+    """Join the forecasts of the twin's kind and of all rivals for the same pairs."""
+    every = {name: Forecasts(members, [None] * len(pairs)) for name, members in own.items()} | rivals(pairs)
+    known = pairs[[name for name in pairs.columns if name in _COLUMNS]]
+    frame = pd.concat([known.assign(forecaster=name) for name in every], ignore_index=True)
+    members = [m for found in every.values() for m in found.members]
+    weights = [w for found in every.values() for w in found.weights]
     columns = {str(name): frame[name].to_numpy() for name in frame.columns if name != "value"}
     return of_draws(frame["value"].to_numpy(), members, weights=weights, **columns)
-
-
-def _moved_like_others(pairs: pd.DataFrame, row: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Move the last value as the other patients' moved: by a factor where all are positive, else by a difference."""
-    mine = pairs.iloc[row]
-    alike = pairs[(pairs["variable"] == mine["variable"]) & pairs["last"].notna()]
-    others = alike[(alike["horizon"] == mine["horizon"]) & (alike["patient"] != mine["patient"])]
-    if others.empty or not mine["horizon"]:
-        return np.full(1, np.nan), None
-    last, value = others["last"].to_numpy(), others["value"].to_numpy()
-    positive = bool((alike[["last", "value"]] > 0).all(axis=None))
-    members = mine["last"] * value / last if positive else mine["last"] + value - last
-    return members, 1.0 / others.groupby("patient")["value"].transform("size").to_numpy()
