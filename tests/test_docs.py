@@ -20,7 +20,7 @@ LONG = {
     f"docs/{name}.md"
     for name in (
         "calibration", "cardiovascular", "cohort", "identifiability", "measurements", "next_measurement", "population",
-        "recommending", "respiratory", "sepsis",
+        "recommending", "respiratory", "sepsis", "virtual_trials", "write_a_protocol",
     )
 }  # fmt: skip
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

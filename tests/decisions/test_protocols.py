@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import ROOT
 from tests.decisions.bedsides import Ward
 from tests.decisions.printed import every_print
 from tests.decisions.totality import every_grid
 from twinprob.decisions import AbstractProtocol, Bolus, Orders, protocols, setting
+from twinprob.decisions.listing import page
 from twinprob.decisions.protocols.circulation import FluidByResponsiveness, FluidByRule, NurseTitration, PIController
 from twinprob.decisions.protocols.metabolic import FixedRate, Leuven, StarLike, WashingtonColumns, Yale2005, Yale2012
 from twinprob.decisions.protocols.respiratory import (
@@ -353,3 +355,7 @@ def test_orders_name_inputs_of_the_vocabulary():
         Orders({"insuline": (1.0, "U/h")}, measure_in=60.0)
     with pytest.raises(ValueError, match="cannot become"):
         Orders({}, measure_in=60.0, boluses={"insulin": Bolus(jnp.ones(()), "g")})
+
+
+def test_the_page_of_protocols_is_made_from_their_classes():
+    assert (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8") == page()

@@ -160,8 +160,8 @@ class Orders(eqx.Module):
         self.measure_in, self.rule, self.cap, self.state = measure_in, rule, cap, state
 
 
-def require_unit(name: str, unit: str, kind: str) -> None:
-    """Refuse a variable of another kind than asked for, or a unit that cannot be its own.
+def require_name(name: str, kind: str, protocol: str = "") -> None:
+    """Refuse a variable of another kind than asked for.
 
     Raises
     ------
@@ -171,7 +171,18 @@ def require_unit(name: str, unit: str, kind: str) -> None:
     if name not in VOCABULARY or VOCABULARY[name].kind != kind:
         names = [known for known, entry in VOCABULARY.items() if entry.kind == kind]
         seen = "can be measured" if kind == "observation" else f"is known as {kind}"
-        raise ValueError(f"A bedside has no `{name}`: it is nothing that {seen}; {nearest(name, names)}")
+        whose = f"Protocol `{protocol}` cannot be written so. " if protocol else ""
+        raise ValueError(f"{whose}A bedside has no `{name}`: it is nothing that {seen}; {nearest(name, names)}")
+
+
+def require_unit(name: str, unit: str, kind: str) -> None:
+    """Refuse a variable of another kind than asked for, or a unit that cannot be its own.
+
+    Raises
+    ------
+    ValueError
+    """
+    require_name(name, kind)
     like = VOCABULARY[name].unit
     if like and unit != like:
         per_kilogram = "/kg" in unit and "/kg" not in like

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..patient.require import require_spacing
-from .bedside import Bedside, Orders, blank, require_unit
+from .bedside import Bedside, Orders, blank, require_name, require_unit
 
 MEMORY = "setting from memory, not published"
 
@@ -89,12 +89,8 @@ class AbstractProtocol(eqx.Module):
     def __init_subclass__(cls, **kwargs):
         """Refuse a protocol that asks for what a bedside cannot see, as soon as it is written."""
         super().__init_subclass__(**kwargs)
-        for declared, kind in ((cls.reads, "observation"), (cls.gives, "input"), (cls.knows, "covariate")):
-            for name, unit in declared.items():
-                try:
-                    require_unit(name, unit, kind)
-                except ValueError as error:
-                    raise ValueError(f"Protocol `{cls.__name__}` cannot be written so. {error}") from None
+        for name, kind, _ in cls.declared():
+            require_name(name, kind, cls.__name__)
         require_spacing(f"`resolution` of protocol `{cls.__name__}`", cls.resolution)
 
     def __check_init__(self):
@@ -124,6 +120,12 @@ class AbstractProtocol(eqx.Module):
         return {}
 
     @classmethod
+    def declared(cls) -> list[tuple[str, str, str]]:
+        """Return what it reads, gives and knows: name, kind and unit of each."""
+        kinds = ((cls.reads, "observation"), (cls.gives, "input"), (cls.knows, "covariate"))
+        return [(name, kind, unit) for named, kind in kinds for name, unit in named.items()]
+
+    @classmethod
     def settings(cls) -> dict[str, Setting]:
         """Return every declared setting with its unit, meaning and source."""
         return {f.name: f.metadata["setting"] for f in dataclasses.fields(cls) if "setting" in f.metadata}
@@ -148,6 +150,8 @@ def require_orders(protocol: AbstractProtocol) -> None:
     ------
     TypeError, ValueError
     """
+    for variable, kind, unit in protocol.declared():
+        require_unit(variable, unit, kind)
     name, orders = type(protocol).__name__, example(protocol)
     if not isinstance(orders, Orders):
         raise TypeError(f"`decide` of protocol `{name}` must return `Orders`, but returned {type(orders).__name__}.")

@@ -108,7 +108,7 @@ def _differences(axis: Axes, trial: Trial, outcome: str) -> None:
         apart = trial.outcome(outcome, arm) - trial.outcome(outcome, first)
         apart = apart[np.isfinite(apart)][:_POINTS]
         color = _COLORS[(place + 1) % len(_COLORS)]
-        axis.plot(apart, place + rng.uniform(-0.28, 0.28, apart.size), ".", color=color, ms=2.5, alpha=0.35, mew=0)
+        axis.plot(apart, place + rng.uniform(-0.28, 0.28, apart.size), ".", color=color, ms=4, alpha=0.45, mew=0)
         axis.errorbar(
             found.mean, place, xerr=[[found.mean - found.low], [found.high - found.mean]], color=BLACK, capsize=4,
             marker="o", ms=4, lw=1.4,

@@ -57,7 +57,8 @@ class StarLike(AbstractProtocol):
         "'Largest overlap' is read as the share of the predicted range inside the band.",
         "The two printed cases of the stop rule read the same; one is used.",
         "One unit above the cap after 3 h at 5 U/h or more is not implemented.",
-        "Feed is tried unchanged and one step up and down, not at each 5 % between; how feed weighs is not printed.",
+        "Feed is tried unchanged and one step up and down, not at each 5 % between.",
+        "Feed is lowered only where no dose at more of it keeps the median in band, or from above at the largest dose.",
     )
     reads = {"glucose": "mmol/L"}
     gives = {"insulin": "U/h", "enteral_glucose": "mmol/min", "parenteral_glucose": "mmol/min"}
@@ -76,7 +77,6 @@ class StarLike(AbstractProtocol):
     feed_goal: float | None = setting(None, unit="mmol/min", about="enteral goal; none: insulin alone", source=_OWN)
     feed_least: float = setting(0.3, about="of the goal", source=_EVANS)
     feed_step: float = setting(0.2, about="of the goal, largest change at once; 0.3 in 2012", source=_EVANS)
-    feed_worth: float = setting(0.1, about="share of the range in band that the whole goal is worth", source=_OWN)
     center: float = setting(math.exp(-8.05), unit="L/mU/min", about="usual sensitivity", source=_OWN)
     spread: float = setting(0.5, about="of the logarithm of sensitivity in one patient", source=_OWN)
     memory: float = setting(12.0, unit="h", about="in which sensitivity forgets", source=_OWN)
@@ -221,6 +221,19 @@ class StarLike(AbstractProtocol):
         over_candidates = jax.vmap(one, in_axes=(None, 0, 0), out_axes=1)
         return jax.vmap(over_candidates, in_axes=(0, None, None))(paths, doses, enteral)
 
+    def _level(self, level, doses):
+        """Return which candidates have this level of feed: 0 more, 1 unchanged, 2 less; all where feed is not given."""
+        if self.feed_goal is None:
+            return jnp.ones(doses.shape, bool)
+        return jnp.arange(doses.size) // (doses.size // 3) == level
+
+    def _fed(self, possible, middle, doses):
+        """Return the candidates (hour, candidate) with the most feed at which some dose keeps the median in band."""
+        inside = possible & (middle >= self.low) & (middle <= self.high)
+        levels = [self._level(level, doses) for level in (0, 1, 2)]
+        some = [jnp.any(inside & level, axis=1, keepdims=True) for level in levels]
+        return jnp.where(some[0], levels[0], jnp.where(some[1], levels[1], levels[2]))
+
     def _chosen(self, glucose, dose, doses, enteral, predicted, state):
         """Return the candidate, the interval in hours, the rule and the cap."""
         low, middle, high = predicted
@@ -228,19 +241,20 @@ class StarLike(AbstractProtocol):
         allowed = doses <= dose + self.most_up + 1e-9
         inside = jnp.clip(jnp.minimum(high, self.high) - jnp.maximum(low, self.low), 0.0)
         share = inside / jnp.maximum(high - low, 1e-6) - 1e-3 * jnp.abs(middle - 0.5 * (self.low + self.high))
-        fed = jnp.zeros_like(doses) if self.feed_goal is None else enteral / self.feed_goal
-        share = share + self.feed_worth * fed
-        free, best = jnp.argmax(share, axis=1), jnp.argmax(jnp.where(safe & allowed, share, -jnp.inf), axis=1)
+        wanted = self._fed(safe & allowed, middle, doses)
+        free = jnp.argmax(jnp.where(wanted, share, -jnp.inf), axis=1)
+        best = jnp.argmax(jnp.where(safe & allowed & wanted, share, -jnp.inf), axis=1)
         hours = jnp.arange(1, self.longest + 1)
         kept = jnp.take_along_axis(middle, best[:, None], axis=1)[:, 0]
         fits = jnp.take_along_axis(safe & allowed, best[:, None], axis=1)[:, 0]
         fits &= (kept >= self.low) & (kept <= self.high)
         hour = jnp.max(jnp.where(fits, hours, 1))
-        from_above = jnp.abs(middle[0] - self.lowered * glucose) - self.feed_worth * fed
-        above = jnp.argmin(jnp.where(safe[0] & allowed, from_above, jnp.inf))
-        least = jnp.argmin(doses - 1e-3 * fed)
-        none_safe = ~jnp.any(safe[0] & allowed)
-        candidate, hour, rule, wanted = choose(
+        from_above = jnp.abs(middle[0] - self.lowered * glucose)
+        lowering = self._level(jnp.where(dose >= self.most, 2, 1), doses)
+        above = jnp.argmin(jnp.where(safe[0] & allowed & lowering, from_above, jnp.inf))
+        least = jnp.argmin(doses)  # the first of them: with the most feed
+        none_safe = ~jnp.any(safe[0] & allowed & lowering)
+        candidate, hour, rule, ideal = choose(
             (state.started & (glucose < state.lowest - 1.0), (least, 1, self.Rule.stop, least)),
             (none_safe, (least, 1, self.Rule.no_dose_is_safe, jnp.argmax(share[0]))),
             (glucose > self.high + self.margin, (above, 1, self.Rule.lower, jnp.argmin(from_above))),
@@ -248,8 +262,8 @@ class StarLike(AbstractProtocol):
         )
         cap = choose(
             (rule == self.Rule.stop, self.Cap.none),
-            ((doses[wanted] > doses[candidate]) & ~allowed[wanted], self.Cap.step),
-            ((doses[wanted] > doses[candidate]) & ~safe[hour - 1, wanted], self.Cap.risk),
+            ((doses[ideal] > doses[candidate]) & ~allowed[ideal], self.Cap.step),
+            ((doses[ideal] > doses[candidate]) & ~safe[hour - 1, ideal], self.Cap.risk),
             (doses[candidate] >= self.most, self.Cap.most),
             default=self.Cap.none,
         )
