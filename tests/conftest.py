@@ -19,6 +19,11 @@ DATA_ABSENT = "open data absent"
 # Linux grants 65 530; the library lets its own programs go from a fifth of these on.
 MAPS, MOST_MAPS = Path("/proc/self/maps"), 10_000
 APART = {"test_docs", "test_notebooks"}
+# Files that take longest, which begin first, so that at the end no worker waits for one.
+LONGEST = (
+    "test_notebooks", "test_docs", "test_population", "test_models", "test_smith", "test_structural", "test_interrupt",
+    "test_update", "test_updated_twin", "test_cli", "test_identify", "test_compare", "test_filter",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -48,7 +53,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.nodeid.startswith(VERSIONS):
             item.add_marker(pytest.mark.versions)
-    items.sort(key=lambda item: item.path.stem not in APART)  # the longest first, so that no worker waits for one
+    begin = {stem: place for place, stem in enumerate(LONGEST)}
+    items.sort(key=lambda item: begin.get(item.path.stem, len(LONGEST)))
     gpu_items = [item for item in items if item.get_closest_marker("gpu")]
     if gpu_items and jax.default_backend() == "cpu":
         for item in gpu_items:

@@ -36,6 +36,8 @@ VERSIONS = (
     # ArviZ, matplotlib, SALib and scoringrules
     "tests/diagnostics/test_compare.py::test_the_better_model_comes_first",
     "tests/diagnostics/test_sensitivity.py",
-    "tests/presentation/",
+    "tests/presentation/test_export.py",
+    "tests/presentation/test_plots.py",
+    "tests/presentation/test_report.py",
     "tests/validation/test_score.py",
 )

@@ -63,6 +63,13 @@ def test_a_second_mode_is_said(twin):  # noqa: F811
     assert "0.7, 0.3" in found.evidence
 
 
+def test_a_parameter_far_from_its_prior_is_named(twin):  # noqa: F811
+    before = twin.group("posterior")["initial_glucose"]
+    found = tp.diagnose(edited(twin, posterior={"initial_glucose": (before.dims, 5.0 * before.values)}))
+    assert any(f.subject == "prior and data: initial_glucose" for f in found.findings)
+
+
+@pytest.mark.slow
 def test_a_prior_far_from_the_data_is_named(record):  # noqa: F811
     wrong = ICING().free(initial_glucose=dist.LogNormal(np.log(4.0), 0.05))
     found = tp.diagnose(tp.fit(wrong, record, key=jax.random.key(1), method=QUICK))

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.cases import OWN, Folded, Washout, folded_record, washout
+from tests.cases import OWN, Washout, washout
 from twinprob.forecasting.forecast import forecast
 from twinprob.inference.cohort import Cohort, load_cohort
 from twinprob.inference.fit import fit
@@ -145,8 +145,7 @@ def test_a_failed_save_leaves_no_file(cohort, tmp_path, monkeypatch):
 
 
 def test_patients_not_trusted_are_named(cohort):
-    untrusted = fit_cohort(Folded(), [folded_record()], key=KEY, method=LIGHT)
-    member = untrusted.members[0]
+    member = cohort.members[0]
     doubtful = type(member)(member.record, member.model, member.observations, _with_khat(member.sampled, 0.9))
     assert doubtful.why.startswith("k-hat 0.90 is not below 0.7")
 

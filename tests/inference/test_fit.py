@@ -12,10 +12,10 @@ import xarray as xr
 
 import twinprob as tp
 from tests.cases import Folded, folded_posterior, folded_record
+from tests.twins import QUICK
 from twinprob import parameter
 from twinprob.models.metabolic import ICING, MinimalModel
 
-QUICK = tp.Laplace(starts=2, chains=2, draws=200, proposals=800)
 GROUPS = {
     "posterior", "prior", "posterior_predictive", "prior_predictive", "log_likelihood", "log_prior", "sample_stats",
     "observed_data", "constant_data", "trajectory", "state", "unconstrained", "modes",
