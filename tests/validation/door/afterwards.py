@@ -99,7 +99,9 @@ TWICE: dict[str, Check] = {
         says=["peep", "two different settings"],
     ),
     "two settings of one time in eICU": lambda: judged(
-        lambda: read_eicu(respiratoryCharting=[_breath(*row) for row in ((60, "PEEP", 8), (90, "PEEP", 5), (90, "PEEP", 12))]),
+        lambda: read_eicu(
+            respiratoryCharting=[_breath(time, "PEEP", value) for time, value in ((60, 8), (90, 5), (90, 12))]
+        ),
         lambda r: rates(r, "peep", 200) == [8],
         says=["peep", "two different settings"],
     ),
