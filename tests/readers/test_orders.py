@@ -57,7 +57,7 @@ def test_the_same_row_twice_counts_once_also_without_an_order():
 
 def test_overlapping_rows_without_an_order_beside_named_ones_are_refused():
     rows = ("0,100,insulin,1,U/h,a", "20,40,insulin,2,U/h,", "30,80,insulin,4,U/h,")
-    with pytest.raises(ValueError, match="Row 4 .*'order' is empty, as it is in row 3, which still runs then"):
+    with pytest.raises(ValueError, match=r"Row 4 .*'order' is empty, as it is in row 3, which still runs then"):
         dosed(*rows, header=f"{INPUTS},order")
 
 
@@ -68,7 +68,7 @@ def test_a_balloon_pumps_ratio_is_the_share_of_beats_that_it_assists(cell, share
 
 
 def test_a_balloon_ratio_of_two_is_refused_with_its_form():
-    with pytest.raises(ValueError, match="balloon_ratio.*One beat in two is 1:2"):
+    with pytest.raises(ValueError, match=r"balloon_ratio.*One beat in two is 1:2"):
         dosed("0,balloon_ratio,2,1", header="start,variable,value,unit")
 
 

@@ -9,7 +9,7 @@ from tests.validation.door import Check
 TITLE = "Kinds of input that other projects' bug reports name, each with at least five variations made by the tests"
 BAR = "every one right, refused by name, or counted and said; 0 silent"
 LIMIT = 2400
-MODULES = ("tables", "orders", "clocks", "databases", "blood", "beats", "twins", "fits", "stays_right")
+MODULES = ("tables", "orders", "clocks", "databases", "blood", "beats", "twins", "fits", "stays_right", "afterwards")
 KINDS, LEAST = 26, 6
 
 

@@ -252,9 +252,9 @@ def _require_known(drives: Mapping[str, Drive], begins: np.ndarray, ends: np.nda
         first, last = begins[unknown[0]], ends[unknown[following]]
         if linear:
             raise ValueError(
-                f"Measured `{name}` is unknown from {first:g} to {last:g} min: its samples there are further apart than "
-                "the model believes a line between them, or there are none. Give samples in between, or keep the part "
-                "of the record that has them (`record.since`, `record.until`)."
+                f"Measured `{name}` is unknown from {first:g} to {last:g} min: its samples there are further apart "
+                "than the model believes a line between them, or there are none. Give samples in between, or keep the "
+                "part of the record that has them (`record.since`, `record.until`)."
             )
         never = np.isnan(values).all()
         before = not never and first <= times[np.flatnonzero(~np.isnan(values))[0]]

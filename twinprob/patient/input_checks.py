@@ -65,7 +65,9 @@ def refuse_twice(variable: str, course: Course) -> None:
             )
         seen.add(dose)
     begun: dict[tuple[float, str, float], float] = {}
-    rows = zip(course.starts.tolist(), course.orders.tolist(), course.known.tolist(), course.rates.tolist(), strict=True)
+    rows = zip(
+        course.starts.tolist(), course.orders.tolist(), course.known.tolist(), course.rates.tolist(), strict=True
+    )
     for bolus, (start, order, known, rate) in zip(course.bolus.tolist(), rows, strict=True):
         if not (bolus or course.setting) and begun.setdefault((start, order, known), rate) != rate:
             raise ValueError(

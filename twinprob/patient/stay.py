@@ -14,6 +14,7 @@ from .record import Covariate, Record, Series
 from .units import convert
 
 _LARGEST_CHANGE = 0.25  # of a covariate within one stay, a setting: more is another patient, or another unit
+_ROUNDING = 5e-4  # of a covariate; what is written in another unit, rounded, says the same; setting
 _STEADY = "begun before the declared start, taken as in steady state there"
 
 
@@ -163,7 +164,7 @@ def _recharted(name: str, old: Covariate, given: Covariate) -> Covariate:
 def _same(name: str, mine: Covariate, given: Covariate) -> bool:
     if isinstance(mine.value, str) or isinstance(given.value, str):
         return mine.value == given.value
-    return math.isclose(_in_unit(name, given, mine.unit), float(mine.value), rel_tol=1e-6)
+    return math.isclose(_in_unit(name, given, mine.unit), float(mine.value), rel_tol=_ROUNDING)
 
 
 def _in_unit(name: str, given: Covariate, unit: str | None) -> float:

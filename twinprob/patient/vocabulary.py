@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["observation", "input", "covariate"]
 
@@ -213,7 +213,7 @@ VOCABULARY: Mapping[str, Variable] = MappingProxyType(
 )
 
 
-def from_ratio(name: str, text: object) -> object:
+def from_ratio(name: str, text: Any) -> Any:
     """Return a value written as a ratio, such as "1:2" of a balloon pump, as a number; anything else as it is.
 
     Parameters
@@ -228,9 +228,9 @@ def from_ratio(name: str, text: object) -> object:
         0.5 for "1:2", which is every second beat; 0 for "0:1", off.
     """
     entry = VOCABULARY.get(name)
-    found = (
-        re.fullmatch(r"\s*([01])\s*:\s*([1-9])\s*", text) if entry and entry.ratio and isinstance(text, str) else None
-    )
+    if entry is None or not entry.ratio or not isinstance(text, str):
+        return text
+    found = re.fullmatch(r"\s*([01])\s*:\s*([1-9])\s*", text)
     return int(found[1]) / int(found[2]) if found else text
 
 

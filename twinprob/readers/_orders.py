@@ -156,10 +156,10 @@ def _undiluted(row: Row, size: float, unit: str, declared: Declared, entry: Any)
         )
     strength, per = declared.concentrations[row.variable]
     solute, _, volume = units.normalize(per).partition("/")
-    if not strength > 0 or not volume:
+    if not strength > 0 or volume not in ("mL", "L", "dL"):
         raise ValueError(
             f"Argument `concentrations` of {row.variable} must be above zero and in a unit of drug per volume, such as "
-            "U/mL."
+            f"U/mL, but is {strength:g} {per!r}: of 4 mg in 50 mL say (0.08, 'mg/mL')."
         )
     _, _, rest = unit.partition("/")
     tail = f"/{rest}" if rest else ""

@@ -61,8 +61,10 @@ def read_tidy(
     A row with `time`, `variable`, `value`, `unit` is a measurement; ``<0.6`` and ``> 33.3 mmol/L`` are detection
     limits. A row of an input has `start` (or `time`), `end`, `variable`, `rate` (or `amount`), `unit`, here or in a
     table of its own: rows of one `order` replace each other, different orders add, and without an order column all rows
-    of an input are one order; a cell left empty beside named ones is an order of its own. An amount without an end is a bolus, a setting holds until its next row. A row without a
-    time whose variable is a covariate is that property. `known` is when a row was known, if not at its time.
+    of an input are one order; a cell left empty beside named ones is an order of its own. An amount without an end is a
+    bolus, a setting holds until its next row. A row of a covariate is that property; a weight with times is the median
+    of the first day's, and what was weighed later stands in its `changes`. `known` is when a row was known, if not at
+    its time.
 
     Parameters
     ----------

@@ -145,7 +145,7 @@ def _rows(
             if cells[role] is None:
                 continue
             when = [sheet.columns[moment][place] for moment in moments]
-            if not fixed and when[0] is not None:
+            if (not fixed or name == "weight") and when[0] is not None:  # a weight may be charted again
                 joined = when[0] if len(when) == 1 else " ".join(str(part) for part in when if part is not None)
                 cells["start" if role == "rate" else "time"] = joined
             if known is not None and sheet.columns[known][place] is not None and not fixed:

@@ -30,19 +30,19 @@ PRESSURE, WEIGHED, SUGAR, SATURATION = (
 )
 
 
-def _mimic(*inputs: Any, charted: Any = (), labs: Any = (), **how: Any) -> tp.Record:
+def read_mimic(*inputs: Any, charted: Any = (), labs: Any = (), **how: Any) -> tp.Record:
     home = mimic_folder(
         Path(tempfile.mkdtemp()), charted=charted or (PRESSURE, WEIGHED, SUGAR), labs=labs, inputs=inputs, items=ITEMS
     )
     return mimic.read(home, STAY, **how)
 
 
-def read_eicu(**tables: Any) -> tp.Record:
+def read_eicu(*, limits: Any = None, **tables: Any) -> tp.Record:
     rows = {
         "lab": [{"labresultoffset": 5, "labname": "glucose", "labresult": 160, "labresultrevisedoffset": 9}],
         **tables,
     }
-    return eicu.read(eicu_folder(Path(tempfile.mkdtemp()), **rows), STAY)
+    return eicu.read(eicu_folder(Path(tempfile.mkdtemp()), **rows), STAY, limits=limits)
 
 
 def _drip(
@@ -53,7 +53,7 @@ def _drip(
 
 PER_HOUR_PER_MINUTE: dict[str, Check] = {
     "vasopressin per hour charted per minute": lambda: judged(
-        lambda: _mimic(
+        lambda: read_mimic(
             _drip("00:00", "02:00", 222315, 1.8, "units/min", 3.6, "units"),
             _drip("02:00", "04:00", 222315, 2.4, "units/hour", 4.8, "units"),
         ),
@@ -61,7 +61,7 @@ PER_HOUR_PER_MINUTE: dict[str, Check] = {
         says=["vasopressin"],
     ),
     "one row among right ones": lambda: judged(
-        lambda: _mimic(
+        lambda: read_mimic(
             _drip("00:00", "02:00", 222315, 0.04, "units/min", 4.8, "units"),
             _drip("02:00", "04:00", 222315, 2.4, "units/min", 4.8, "units"),
         ),
@@ -69,12 +69,12 @@ PER_HOUR_PER_MINUTE: dict[str, Check] = {
         says=["vasopressin"],
     ),
     "norepinephrine per minute charted per kilogram": lambda: judged(
-        lambda: _mimic(_drip("00:00", "02:00", 221906, 7.5, "mcg/kg/min", 0.9, "mg")),
+        lambda: read_mimic(_drip("00:00", "02:00", 221906, 7.5, "mcg/kg/min", 0.9, "mg")),
         lambda r: np.allclose(r.inputs["norepinephrine"].to("ug/kg/min", weight=75).at(60), 0.1),
         says=["norepinephrine"],
     ),
     "norepinephrine per kilogram charted per minute": lambda: judged(
-        lambda: _mimic(_drip("00:00", "02:00", 221906, 0.1, "mcg/min", 0.9, "mg")),
+        lambda: read_mimic(_drip("00:00", "02:00", 221906, 0.1, "mcg/min", 0.9, "mg")),
         lambda r: (
             "norepinephrine" not in r.inputs
             or np.allclose(r.inputs["norepinephrine"].to("ug/kg/min", weight=75).at(60), 0.1)
@@ -82,12 +82,12 @@ PER_HOUR_PER_MINUTE: dict[str, Check] = {
         says=["norepinephrine"],
     ),
     "insulin per minute charted per hour": lambda: judged(
-        lambda: _mimic(_drip("00:00", "02:00", 223258, 0.05, "units/hour", 6, "units")),
+        lambda: read_mimic(_drip("00:00", "02:00", 223258, 0.05, "units/hour", 6, "units")),
         lambda r: "insulin" not in r.inputs or abs(r.inputs["insulin"].to("U/min").amount(0, 200) - 6) < 0.1,
         says=["insulin"],
     ),
     "phenylephrine, right": lambda: judged(
-        lambda: _mimic(_drip("00:00", "02:00", 221749, 1.0, "mcg/kg/min", 9.0, "mg")),
+        lambda: read_mimic(_drip("00:00", "02:00", 221749, 1.0, "mcg/kg/min", 9.0, "mg")),
         lambda r: np.allclose(r.inputs["phenylephrine"].to("ug/kg/min", weight=75).at(60), 1.0),
         refusable=False,
     ),
@@ -208,32 +208,32 @@ WEIGHT: dict[str, Check] = {
 
 BACKWARD: dict[str, Check] = {
     "insulin": lambda: judged(
-        lambda: _mimic(_drip("03:00", "02:00", 223258, 3, "units/hour", -3, "units")),
+        lambda: read_mimic(_drip("03:00", "02:00", 223258, 3, "units/hour", -3, "units")),
         lambda r: "insulin" not in r.inputs,
         says=["insulin", "ends before"],
     ),
     "dextrose": lambda: judged(
-        lambda: _mimic(given("04:00", "03:30", 220949, amount=120, amountuom="ml")),
+        lambda: read_mimic(given("04:00", "03:30", 220949, amount=120, amountuom="ml")),
         lambda r: "parenteral_glucose" not in r.inputs,
         says=["parenteral_glucose"],
     ),
     "norepinephrine": lambda: judged(
-        lambda: _mimic(_drip("04:00", "03:00", 221906, 0.1, "mcg/kg/min", 0.45, "mg")),
+        lambda: read_mimic(_drip("04:00", "03:00", 221906, 0.1, "mcg/kg/min", 0.45, "mg")),
         lambda r: "norepinephrine" not in r.inputs,
         says=["norepinephrine"],
     ),
     "saline": lambda: judged(
-        lambda: _mimic(given("04:00", "03:00", 225158, amount=500, amountuom="ml")),
+        lambda: read_mimic(given("04:00", "03:00", 225158, amount=500, amountuom="ml")),
         lambda r: "crystalloid" not in r.inputs,
         says=["crystalloid"],
     ),
     "a negative amount": lambda: judged(
-        lambda: _mimic(given("03:00", "04:00", 220949, amount=-120, amountuom="ml")),
+        lambda: read_mimic(given("03:00", "04:00", 220949, amount=-120, amountuom="ml")),
         lambda r: "parenteral_glucose" not in r.inputs,
         says=["parenteral_glucose"],
     ),
     "one among good rows": lambda: judged(
-        lambda: _mimic(
+        lambda: read_mimic(
             _drip("01:00", "02:00", 223258, 3, "units/hour", 3, "units"),
             _drip("05:00", "04:00", 223258, 3, "units/hour", 3, "units", order=2),
         ),
@@ -245,31 +245,31 @@ BACKWARD: dict[str, Check] = {
 ONE_ORDER = _drip("00:00", "03:00", 223258, 2, "units/hour", 6, "units", order=5)
 TWICE: dict[str, Check] = {
     "a row of one order three times": lambda: judged(
-        lambda: _mimic(ONE_ORDER, dict(ONE_ORDER), dict(ONE_ORDER)),
+        lambda: read_mimic(ONE_ORDER, dict(ONE_ORDER), dict(ONE_ORDER)),
         lambda r: abs(r.inputs["insulin"].to("U/h").at(60) - 2) < 1e-9,
         says=["insulin"],
     ),
     "two orders": lambda: judged(
-        lambda: _mimic(ONE_ORDER, {**ONE_ORDER, "orderid": 6, "linkorderid": 6}),
+        lambda: read_mimic(ONE_ORDER, {**ONE_ORDER, "orderid": 6, "linkorderid": 6}),
         lambda r: abs(r.inputs["insulin"].to("U/h").at(60) - 4) < 1e-9,
     ),
     "dextrose of one order": lambda: judged(
-        lambda: _mimic(*[given("00:00", "02:00", 220949, amount=200, amountuom="ml", order=9)] * 2),
+        lambda: read_mimic(*[given("00:00", "02:00", 220949, amount=200, amountuom="ml", order=9)] * 2),
         lambda r: abs(amount(r, "parenteral_glucose") - 200 * 0.05 / 0.18016) < 8,
         says=["parenteral_glucose"],
     ),
     "a new rate in the chain of an order": lambda: judged(
-        lambda: _mimic(ONE_ORDER, _drip("01:00", "03:00", 223258, 5, "units/hour", 10, "units", order=6, chain=5)),
+        lambda: read_mimic(ONE_ORDER, _drip("01:00", "03:00", 223258, 5, "units/hour", 10, "units", order=6, chain=5)),
         lambda r: np.allclose(r.inputs["insulin"].to("U/h").at([30, 90]), [2, 5]),
     ),
 }
 BEFORE_ADMISSION: dict[str, Check] = {
     "insulin on the ward": lambda: judged(
-        lambda: _mimic(_drip("-1 23:00", "02:00", 223258, 2, "units/hour", 6, "units")),
+        lambda: read_mimic(_drip("-1 23:00", "02:00", 223258, 2, "units/hour", 6, "units")),
         lambda r: r.start == -60 and abs(r.inputs["insulin"].to("U/h").at(-30) - 2) < 1e-9,
     ),
     "dextrose on the ward": lambda: judged(
-        lambda: _mimic(given("-1 22:00", "-1 23:00", 220950, amount=250, amountuom="ml")),
+        lambda: read_mimic(given("-1 22:00", "-1 23:00", 220950, amount=250, amountuom="ml")),
         lambda r: r.start == -120 and amount(r, "parenteral_glucose") > 0,
     ),
 }
