@@ -35,7 +35,7 @@ from .diagnostics import (
 )
 from .dynamics import Adaptive, FixedStep, Trajectory, simulate
 from .examples import load_example
-from .forecasting import Forecast, Risk, forecast, plan, risk, warm
+from .forecasting import Forecast, Recalibration, Risk, forecast, learn_recalibration, plan, recalibrate, risk, warm
 from .inference import (
     NUTS,
     SMC,
@@ -58,6 +58,7 @@ from .inference import (
 from .modeling import (
     AbstractModel,
     Contaminated,
+    Correlated,
     Coupled,
     Gaussian,
     Multiplicative,
@@ -92,6 +93,7 @@ __all__ = [
     "Cohort",
     "Comparison",
     "Contaminated",
+    "Correlated",
     "Coupled",
     "Determination",
     "Diagnosis",
@@ -118,6 +120,7 @@ __all__ = [
     "Profiles",
     "RandomWalk",
     "Ranking",
+    "Recalibration",
     "Record",
     "Repeats",
     "Risk",
@@ -147,6 +150,7 @@ __all__ = [
     "identify",
     "information",
     "joint",
+    "learn_recalibration",
     "load",
     "load_cohort",
     "load_example",
@@ -162,6 +166,7 @@ __all__ = [
     "read_tidy",
     "read_wide",
     "readers",
+    "recalibrate",
     "report",
     "risk",
     "score",
