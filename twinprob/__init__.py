@@ -36,7 +36,7 @@ from .diagnostics import (
 )
 from .dynamics import Adaptive, FixedStep, Trajectory, simulate
 from .examples import load_example
-from .forecasting import Forecast, Risk, forecast, plan, risk, warm
+from .forecasting import Forecast, Recalibration, Risk, forecast, learn_recalibration, plan, recalibrate, risk, warm
 from .inference import (
     NUTS,
     SMC,
@@ -59,6 +59,7 @@ from .inference import (
 from .modeling import (
     AbstractModel,
     Contaminated,
+    Correlated,
     Coupled,
     Gaussian,
     Multiplicative,
@@ -94,6 +95,7 @@ __all__ = [
     "Cohort",
     "Comparison",
     "Contaminated",
+    "Correlated",
     "Coupled",
     "Determination",
     "Diagnosis",
@@ -121,6 +123,7 @@ __all__ = [
     "Profiles",
     "RandomWalk",
     "Ranking",
+    "Recalibration",
     "Recommendation",
     "Record",
     "Repeats",
@@ -155,6 +158,7 @@ __all__ = [
     "identify",
     "information",
     "joint",
+    "learn_recalibration",
     "load",
     "load_cohort",
     "load_example",
@@ -172,6 +176,7 @@ __all__ = [
     "read_tidy",
     "read_wide",
     "readers",
+    "recalibrate",
     "recommend",
     "report",
     "risk",

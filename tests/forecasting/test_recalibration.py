@@ -10,7 +10,14 @@ from scipy import stats
 
 from tests.tank import Tank, stay
 from twinprob.forecasting.forecast import forecast
-from twinprob.forecasting.recalibration import Recalibration, Taught, learned, recalibrate, standard, transported
+from twinprob.forecasting.recalibration import (
+    Recalibration,
+    Taught,
+    learn_recalibration,
+    recalibrate,
+    standard,
+    transported,
+)
 from twinprob.inference.fit import fit
 from twinprob.inference.outcomes import GROUP, Outcomes
 from twinprob.labels import tree
@@ -70,7 +77,7 @@ def test_each_class_of_horizons_and_changed_treatments_learn_their_own():
             pits = stats.norm.cdf(scale * chance.standard_normal(20))
             columns = {"patient": patient, "variable": "level", "hours_ahead": hours, "changed": changed, "pit": pits}
             rows.append(pd.DataFrame(columns))
-    taught = learned(pd.concat(rows)).taught["level"]
+    taught = learn_recalibration(pd.concat(rows)).taught["level"]
     found = taught.of([1.0, 1.0, 5.0], [False, True, False])[0]
     assert np.allclose(found, [1.0, 2.0, 1.5], rtol=5 / np.sqrt(2 * 1200))
     assert (taught.patients, taught.pairs) == (60, 3600)
@@ -97,5 +104,5 @@ def test_a_forecast_says_what_was_done():
 
 def test_a_table_without_pits_is_refused():
     with pytest.raises(ValueError, match="needs column `pit`"):
-        learned(pd.DataFrame({"patient": [1], "variable": ["x"], "hours_ahead": [1.0]}))
+        learn_recalibration(pd.DataFrame({"patient": [1], "variable": ["x"], "hours_ahead": [1.0]}))
     assert np.all(np.isfinite(standard([0.0, 1.0])))

@@ -5,13 +5,13 @@ import pandas as pd
 from scipy import stats
 
 from tests.validation import Result
-from twinprob.forecasting.recalibration import Recalibration, State, Taught, learned, transported
+from twinprob.forecasting.recalibration import Recalibration, State, Taught, learn_recalibration, transported
 from twinprob.inference.outcomes import Outcomes
 
 LIMIT = 3600
 FACTORS = (0.6, 0.8, 1.0, 1.25, 1.6)  # the twin's standard deviation over the right one
-PATIENTS = 60  # per factor and kind of error
-OWN, JUDGED = 20, 20  # own forecasts before, and forecasts judged
+PATIENTS = 200  # per factor and kind of error
+OWN, JUDGED = 20, 10  # own forecasts before, and forecasts judged
 DRAWS = 400
 LEVELS = np.array([0.05, 0.95])
 STEP = 0.02  # of adaptive conformal inference, as in its paper's examples
@@ -25,7 +25,7 @@ def teach(chance) -> Recalibration:
         factor, bias = np.exp(chance.normal(0.1, 0.15)), chance.normal(0.0, 0.15)
         pits = stats.norm.cdf((bias + chance.standard_normal(20)) / factor)
         rows.append(pd.DataFrame({"patient": patient, "variable": "y", "hours_ahead": 1.0, "pit": pits}))
-    return learned(pd.concat(rows))
+    return learn_recalibration(pd.concat(rows))
 
 
 def interval_score(value, low, high) -> float:
@@ -34,7 +34,7 @@ def interval_score(value, low, high) -> float:
 
 
 def patient(settings: Recalibration, factor: float, error, chance) -> list[dict]:
-    """Forecast one patient's values 21 to 40 after 20 own forecasts, each way; every forecast is heard afterwards."""
+    """Forecast one patient's values 21 to 30 after 20 own forecasts, each way; every forecast is heard afterwards."""
     bias = chance.normal(0.0, 0.2) * error.std()
     values = bias + error.rvs(size=OWN + JUDGED, random_state=chance)
     levels = (np.arange(DRAWS) + 0.5) / DRAWS
@@ -91,7 +91,7 @@ def measure() -> Result:
     least = untaught()
     holds = bool(coverage.between(0.87, 0.93).all() and ratio["recalibrated"].max() <= 1.10 and least >= 0.999)
     figure = (
-        f"coverage of values 21 to 40: {coverage.min():.3f} to {coverage.max():.3f} over factors and kinds of error, "
+        f"coverage of values 21 to 30: {coverage.min():.3f} to {coverage.max():.3f} over factors and kinds of error, "
         f"{whole['covered']['recalibrated']:.3f} together (twin as it is {whole['covered']['twin']:.3f}); interval "
         f"score {score['recalibrated']:.3f} of the right twin's together, {ratio['recalibrated'].max():.3f} at worst "
         f"(twin as it is {score['twin']:.2f}, quantiles of own errors {score['own quantiles']:.2f}, adaptive conformal "

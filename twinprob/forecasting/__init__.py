@@ -5,7 +5,7 @@ Every forecast carries its draws, its effective draws and the solves that failed
 
 from .forecast import Forecast, forecast
 from .plan import plan
-from .recalibration import Recalibration, learned, recalibrate
+from .recalibration import Recalibration, learn_recalibration, recalibrate
 from .risk import Risk, risk
 from .warm import warm
 
@@ -14,7 +14,7 @@ __all__ = [
     "Recalibration",
     "Risk",
     "forecast",
-    "learned",
+    "learn_recalibration",
     "plan",
     "recalibrate",
     "risk",

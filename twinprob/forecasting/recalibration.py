@@ -78,8 +78,8 @@ class Recalibration:
     -----
     A scale state and not conformal prediction, by measurement (line 08.10 of the validation page): where twins'
     standard deviations are wrong by factors of 0.6 to 1.6, with normal or heavy-tailed errors, its 90 % intervals score
-    about 2 % worse than the right twin's after 20 own forecasts. Quantiles of the 20 own errors cover as well and
-    cost 5 %; adaptive conformal inference [1]_ has not arrived by then, covers 84 to 98 % and costs 6 %.
+    about 3 % worse than the right twin's after 20 own forecasts. Quantiles of the 20 own errors cover as well and
+    cost 5 %; adaptive conformal inference [1]_ has not arrived by then, covers 83 to 97 % and costs 5 %.
 
     References
     ----------
@@ -152,7 +152,7 @@ def standard(pits) -> np.ndarray:
     return ndtri(np.clip(np.asarray(pits, float), 2e-4, 1.0 - 2e-4))
 
 
-def learned(table: pd.DataFrame) -> Recalibration:
+def learn_recalibration(table: pd.DataFrame) -> Recalibration:
     """Learn a recalibration from forecasts of other patients.
 
     Parameters
@@ -221,7 +221,7 @@ def recalibrate(ahead: Forecast, twin: Twin, recalibration: Recalibration | None
     twin : Twin
         Kept current by `update`: its outcomes are the own forecasts.
     recalibration : Recalibration, optional
-        What other patients taught, from `learned`; own forecasts alone by default.
+        What other patients taught, from `learn_recalibration`; own forecasts alone by default.
 
     Returns
     -------

@@ -54,7 +54,8 @@ class Measured(dist.Distribution):
         if self.observation.drift is None:
             return drawn
         keys = jax.random.split(jax.random.fold_in(key, 1), math.prod(sample_shape))
-        wander = jax.vmap(lambda k: self.observation.drift.path(k, self.gaps))(keys)
+        drift: Any = self.observation.drift
+        wander = jax.vmap(lambda k: drift.path(k, self.gaps))(keys)
         return drawn + wander.reshape(drawn.shape)
 
     def elementwise(self, value):
@@ -90,12 +91,14 @@ class Measured(dist.Distribution):
     def _swept(self, value, report):
         shares, variances = self.observation.noise.parts(self.mean_output)
         series = Series(self.gaps, value - self.mean_output, variances, self.limits, self.present)
-        return sweep(self.observation.drift, series, shares, self.limited, report)
+        drift: Any = self.observation.drift
+        return sweep(drift, series, shares, self.limited, report)
 
     def last_error(self, value, later) -> Error:
         """Return what is known of the lasting error `later` min after the last measurement."""
         _, last = self._swept(value, lambda before, told: None)
-        return self.observation.drift.carried(last, later)
+        drift: Any = self.observation.drift
+        return drift.carried(last, later)
 
     def innovations(self, value) -> Innovations:
         """Return measurements with a lasting error as independent ones, linear in what is expected of each."""
