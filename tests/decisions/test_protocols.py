@@ -11,7 +11,13 @@ from tests.decisions.printed import every_print
 from tests.decisions.totality import every_grid
 from twinprob.decisions import AbstractProtocol, Bolus, Orders, protocols, setting
 from twinprob.decisions.listing import page
-from twinprob.decisions.protocols.circulation import FluidByResponsiveness, FluidByRule, NurseTitration, PIController
+from twinprob.decisions.protocols.circulation import (
+    FluidByResponsiveness,
+    FluidByRule,
+    NurseTitration,
+    PIController,
+    TwinTitration,
+)
 from twinprob.decisions.protocols.metabolic import FixedRate, Leuven, StarLike, WashingtonColumns, Yale2005, Yale2012
 from twinprob.decisions.protocols.respiratory import (
     ARDSNetHigh,
@@ -229,6 +235,32 @@ def test_a_controller_settles_where_its_process_says():
         rate = ward.running["norepinephrine"]
     assert pressure == pytest.approx(70.0, abs=0.1)
     assert rate == pytest.approx(20.0 / 60.0, rel=0.01)
+
+
+def test_a_carried_twin_learns_what_least_squares_learns():
+    protocol = TwinTitration(level_walk=0.0, swing_sd=1e-6)
+    rates, rng = np.array([0.0, 0.05, 0.1, 0.2, 0.3]), np.random.default_rng(4)
+    by = np.stack([np.ones(5), rates / (0.156 + rates)], axis=1)
+    pressures = by @ [58.0, 25.0] + rng.normal(0.0, 2.0, 5)
+    mean, covariance = protocol.start().mean, protocol.start().covariance
+    for rate, pressure in zip(rates, pressures, strict=True):
+        mean, covariance = protocol.ahead(mean, covariance, jnp.asarray(5.0))
+        mean, covariance = protocol.learned(mean, covariance, jnp.asarray(rate), pressure)
+    prior = np.diag([1 / 11.0**2, 1 / 12.0**2])
+    precision = by.T @ by / 25.0 + prior
+    expected = np.linalg.solve(precision, by.T @ pressures / 25.0 + prior @ [65.0, 15.0])
+    np.testing.assert_allclose(np.asarray(mean)[[0, 2]], expected, rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(covariance)[np.ix_([0, 2], [0, 2])], np.linalg.inv(precision), rtol=1e-6)
+
+
+def test_a_carried_twin_brings_the_pressure_to_its_target():
+    ward, rate, pressure, effect = Ward(TwinTitration()), 0.0, 50.0, 0.0
+    for minute in range(0, 600, 5):
+        effect = rate + (effect - rate) * np.exp(-np.log(2) / 3.5 * 5)
+        pressure = 50.0 + 40.0 * effect / (0.156 + effect)
+        ward.at(minute, mean_arterial_pressure=pressure)
+        rate = ward.running["norepinephrine"]
+    assert pressure == pytest.approx(70.0, abs=2.0)
 
 
 def test_fluid_by_rule_gives_30_mL_per_kg_in_shock_and_waits_12_h_after_a_vasopressor():

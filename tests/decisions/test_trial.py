@@ -98,7 +98,8 @@ def test_more_patients_leave_the_first_as_they_are(patients):
 
 def test_a_rule_in_plain_python_does_what_the_compiled_one_does_and_says_so(patients):
     both = trial({"compiled": Threshold(), "plain": Threshold(plain=True)}, patients, hours=2, key=KEY)
-    np.testing.assert_allclose(*both.group("truth")["glucose"].values, rtol=1e-12)
+    compiled, plain = both.group("truth")["glucose"].values
+    np.testing.assert_allclose(plain, compiled, rtol=1e-12)
     assert "plain Python" in both.notes[0]
 
 

@@ -11,6 +11,7 @@ from twinprob.decisions.protocols.circulation import (
     FluidByRule,
     NurseTitration,
     PIController,
+    TwinTitration,
 )
 from twinprob.decisions.protocols.metabolic import FixedRate, Leuven, StarLike, WashingtonColumns, Yale2005, Yale2012
 from twinprob.decisions.protocols.respiratory import (
@@ -96,7 +97,10 @@ def respiratory(thin) -> dict[str, Count]:
 
 def circulation(thin) -> dict[str, Count]:
     pressures = {"mean_arterial_pressure": np.arange(20.0, 160.0), "norepinephrine": np.arange(0.0, 1.0, 0.01)}
-    found = {type(p).__name__: totality(p, {}, {}, pressures, thin=thin) for p in (NurseTitration(), PIController())}
+    found = {
+        type(p).__name__: totality(p, {}, {}, pressures, thin=thin)
+        for p in (NurseTitration(), PIController(), TwinTitration())
+    }
     fluids = {
         "mean_arterial_pressure": np.arange(30.0, 120.0, 5.0),
         "central_venous_pressure": np.arange(-5.0, 25.0, 0.5),

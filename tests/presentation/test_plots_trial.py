@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ def test_a_trial_shows_courses_differences_distribution_and_bands(done):
 
 
 def test_the_bands_of_each_arm_add_up_to_all_time(done):
-    bars = plots.trial(done).axes[3].patches
+    bars: list[Any] = list(plots.trial(done).axes[3].patches)
     ends = {round(bar.get_y() + bar.get_height() / 2): bar.get_x() + bar.get_width() for bar in bars}
     np.testing.assert_allclose([ends[0], ends[1]], 100.0)
 

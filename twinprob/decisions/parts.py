@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
@@ -23,7 +24,7 @@ def fingerprint(ready: Mapping[str, Any], about: Mapping[str, Any]) -> str:
         leaves, structure = jax.tree.flatten((one.loop, one.charts))
         digest.update(str(structure).encode())
         for leaf in leaves:
-            if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
                 leaf = jax.random.key_data(leaf)
             values = np.asarray(leaf)
             digest.update(f"{values.dtype}{values.shape}".encode())
