@@ -345,6 +345,7 @@ def test_goals_grids_and_caps_say_what_is_wrong_with_them(make, message):
 def test_a_band_may_be_in_another_unit():
     same = tp.Goal("glucose", "108 to 180 mg/dL"), tp.Goal("glucose", "6 to 10 mmol/L")
     values, times = np.array([[5.0, 12.0]]), np.array([10.0, 20.0])
-    assert np.allclose(*(goal.cost(values, times, "mmol/L") for goal in same), rtol=3e-3)
+    one, other = (goal.cost(values, times, "mmol/L") for goal in same)
+    assert np.allclose(one, other, rtol=3e-3)
     assert same[1].cost(values, times, "mmol/L") == pytest.approx((1.0 + 2.0) / 2.0)
     assert sized("most", "6 U/h") == (6.0, "U/h")

@@ -1,4 +1,5 @@
 import math
+import types
 
 import equinox as eqx
 import jax
@@ -48,7 +49,7 @@ class Tank(tp.AbstractModel):
 def declared(**fields):
     """Read a class with further parameters of these names."""
     space = {"__module__": __name__, "__doc__": "A tank.", "__annotations__": dict.fromkeys(fields, float), **fields}
-    return type(Tank)("Other", (Tank,), space)
+    return types.new_class("Other", (Tank,), exec_body=lambda given: given.update(space))
 
 
 def parameter():
@@ -113,7 +114,8 @@ def test_a_prior_without_a_median_leaves_no_value_to_simulate_with():
 
 def changed(**methods):
     """Return a tank with other methods."""
-    return type(Tank)("Other", (Tank,), {"__module__": __name__, "__doc__": "A tank.", **methods})()
+    space = {"__module__": __name__, "__doc__": "A tank.", **methods}
+    return types.new_class("Other", (Tank,), exec_body=lambda given: given.update(space))()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,11 @@ def option(name, probability, rank):
 
 
 def made(reasons=()):
-    some = (option("insulin 1 U/h", 0.02, 1), option("no change", 0.0, 2), option("insulin 4 U/h", 0.3, None))
+    some: tuple[Option, ...] = (
+        option("insulin 1 U/h", 0.02, 1),
+        option("no change", 0.0, 2),
+        option("insulin 4 U/h", 0.3, None),
+    )
     if reasons:
         some = tuple(Option(o.name, o.inputs, o.feasible, o.why, o.risks, o.tails, o.cost, o.cost_mcse) for o in some)
     waiting = Option("measure first", None, True, "Measure glucose now first.")

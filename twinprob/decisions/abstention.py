@@ -194,4 +194,4 @@ def _with_prior(twin: Twin) -> Twin | None:
     rows = np.linspace(0, twin.draws - 1, count).round().astype(int)
     held = {str(n): Labelled(("chain", "draw"), v.values.ravel()[rows][None]) for n, v in state.data_vars.items()}
     groups = {"posterior": dataset(kept, knots, {}), "state": dataset(held, {}, {})}
-    return replace(twin, tree=tree(groups, twin.tree.attrs))
+    return replace(twin, tree=tree(groups, {str(name): value for name, value in twin.tree.attrs.items()}))

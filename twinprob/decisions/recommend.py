@@ -286,7 +286,7 @@ def _saved(twin: Twin, first: Candidate, options: Sequence[Option], times, goal:
     def utility(outputs):
         return -goal.cost(outputs[goal.output], times, unit)
 
-    question = Choice({o.name: o.inputs for o in within}, utility, list(times))
+    question = Choice({o.name: o.inputs for o in within if o.inputs is not None}, utility, list(times))
     ranking = next_measurement(twin, [first], quantity=question, key=key, nested=0)
     return float(ranking.now - ranking.frame["expected"].iloc[0])
 

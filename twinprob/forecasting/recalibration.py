@@ -261,9 +261,11 @@ def recalibrate(ahead: Forecast, twin: Twin, recalibration: Recalibration | None
             f"{label}: 90 % interval x {factor:.2f}, median moved by {shift:+.2f} standard deviations at "
             f"{hours[0]:.3g} h, from {len(own)} own forecasts and {state.taught.patients} other patients"
         )
-    groups = {name: node.to_dataset() for name, node in ahead.tree.children.items()}
+    groups = {str(name): node.to_dataset() for name, node in ahead.tree.children.items()}
     return dataclasses.replace(
-        ahead, tree=tree({**groups, "predictions": group}, dict(ahead.tree.attrs)), recalibration=tuple(said)
+        ahead,
+        tree=tree({**groups, "predictions": group}, {str(k): v for k, v in ahead.tree.attrs.items()}),
+        recalibration=tuple(said),
     )
 
 

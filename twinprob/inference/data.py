@@ -16,12 +16,12 @@ from ..patient.units import convert
 class Place(NamedTuple):
     """Where measurements lie among the segments: at borders, or so long after a segment's start; see `Data`."""
 
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # a tuple's own method of this name is never asked for
     after: np.ndarray | None = None
 
     def padded(self, length: int) -> "Place":
         """Return the last place repeated up to a length."""
-        return Place(*(None if x is None else to_length(x, length) for x in self))
+        return Place(to_length(self[0], length), None if self.after is None else to_length(self.after, length))
 
 
 class Data(eqx.Module):
