@@ -68,8 +68,10 @@ def numbers_of(
     values = np.asarray(numbers, float) / per
     limits, reasons = np.zeros(values.size, np.int8), np.full(values.size, "", object)
     told: dict[str, tuple[float, int, str]] = {}
-    for place, text in enumerate(texts):
-        if not text.strip():
+    words = np.array([*texts], object)
+    for place in np.flatnonzero(words != ""):
+        text = words[place].strip()
+        if not text:
             continue
         if text not in told:
             told[text] = _told(variable, text, unit, meters, per)
