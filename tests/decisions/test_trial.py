@@ -244,6 +244,7 @@ def test_changes_of_patients_do_what_they_say(patients):
     np.testing.assert_allclose(restless - base, 2.0 * (np.log(path) - base), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_pressure_has_noise_of_each_patients_own_and_varvels_four():
     model = tp.models.sepsis.VasopressorPressure()
     shocked = VirtualPatients.drawn(model, 4, hours=4, key=KEY)
