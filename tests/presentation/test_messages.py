@@ -24,11 +24,8 @@ def option(name, probability, rank):
 
 
 def made(reasons=()):
-    some: tuple[Option, ...] = (
-        option("insulin 1 U/h", 0.02, 1),
-        option("no change", 0.0, 2),
-        option("insulin 4 U/h", 0.3, None),
-    )
+    rows = (("insulin 1 U/h", 0.02, 1), ("no change", 0.0, 2), ("insulin 4 U/h", 0.3, None))
+    some = tuple(option(*row) for row in rows)
     if reasons:
         some = tuple(Option(o.name, o.inputs, o.feasible, o.why, o.risks, o.tails, o.cost, o.cost_mcse) for o in some)
     waiting = Option("measure first", None, True, "Measure glucose now first.")

@@ -262,11 +262,8 @@ def recalibrate(ahead: Forecast, twin: Twin, recalibration: Recalibration | None
             f"{hours[0]:.3g} h, from {len(own)} own forecasts and {state.taught.patients} other patients"
         )
     groups = {str(name): node.to_dataset() for name, node in ahead.tree.children.items()}
-    return dataclasses.replace(
-        ahead,
-        tree=tree({**groups, "predictions": group}, {str(k): v for k, v in ahead.tree.attrs.items()}),
-        recalibration=tuple(said),
-    )
+    attrs = {str(name): value for name, value in ahead.tree.attrs.items()}
+    return dataclasses.replace(ahead, tree=tree({**groups, "predictions": group}, attrs), recalibration=tuple(said))
 
 
 def changes(twin: Twin, inputs, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
