@@ -14,7 +14,7 @@ import pytest
 from jaxtyping import Array
 
 import twinprob as tp
-from twinprob.inference.population import declared_sites, moments, shared_sites
+from twinprob.inference.sites import declared_sites, moments, shared_sites
 from twinprob.models.metabolic import ICING
 
 LEARNING = importlib.import_module("twinprob.inference.fit_population")

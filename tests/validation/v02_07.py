@@ -15,7 +15,7 @@ import numpyro.distributions as dist
 
 import twinprob as tp
 from tests.validation import Result
-from twinprob.inference.population import declared_sites, moments
+from twinprob.inference.sites import declared_sites, moments
 from twinprob.models.metabolic import ICING
 
 LIMIT = 5400

@@ -8,7 +8,7 @@ import numpyro.distributions as dist
 
 import twinprob as tp
 from tests.validation import Result, glucose_stays
-from twinprob.inference.population import declared_sites, moments
+from twinprob.inference.sites import declared_sites, moments
 
 LIMIT = 5400
 INFORMED = 0.5  # of the prior's variance: a patient whose data leave more than that says little of an unknown

@@ -16,7 +16,7 @@ from ..dynamics.segments import knots
 from ..dynamics.simulate import FixedStep
 from ..inference.cohort import Cohort
 from ..inference.joint import Joint
-from ..inference.population import measured
+from ..inference.sites import measured
 from ..inference.twin import Twin
 from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation

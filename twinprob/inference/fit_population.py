@@ -22,8 +22,9 @@ from .joint import Joint, joint
 from .methods.hierarchy import Hyperparameters, Patients, effective, mode, sample, spread_at
 from .methods.laplace import Laplace
 from .methods.sampled import AbstractMethod, Sampler, generator
-from .population import Population, Term, located, moments, shared_sites, with_priors
+from .population import Population, Term
 from .simulable import simulable
+from .sites import located, moments, shared_sites, with_priors
 
 _METHOD = Laplace(starts=3, draws=250, proposals=1500, rounds=2)
 _LAST = Laplace(starts=3, draws=500, proposals=3000, rounds=2)

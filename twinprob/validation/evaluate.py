@@ -172,21 +172,8 @@ def evaluate(
     if following is not None:
         require_count("following", following, 1, 1_000_000)
     patients = _named(records)
-    models = _one_each("model", model if isinstance(model, Sequence) else [model], patients)
-    require_each("records", patients, Record)
-    require_each("model", models, AbstractModel)
-    begins = [
-        minutes(t) for t in _one_each("first", [first] if isinstance(first, str | float | int) else first, patients)
-    ]
-    taught = _one_each("population", population if isinstance(population, Sequence) else [population], patients)
-    for each in taught:
-        require_kinds(population=(each, Personal, None))
-    for name in without:
-        if name not in models[0].quantities(models[0].Input):
-            raise ValueError(
-                f"Argument `without`: model `{type(models[0]).__name__}` has no input `{name}`; "
-                f"{nearest(name, models[0].quantities(models[0].Input))}"
-            )
+    models, begins, taught = _by_patient(patients, model, first, population)
+    _require_inputs(models[0], without)
     own: dict[str, list[np.ndarray]] = {"twin": [], "prior": []}
     frames, origins = [], []
     bare = f"twin without {' and '.join(without)}"
@@ -218,6 +205,27 @@ def evaluate(
         )
     every = pd.concat(frames, ignore_index=True)
     return Evaluation(_together(every, own), pd.concat(origins, ignore_index=True))
+
+
+def _by_patient(patients: dict[Any, Record], model, first, population) -> tuple[list[Any], list[float], list[Any]]:
+    """Return model, first origin (min) and population of each patient."""
+    require_each("records", patients, Record)
+    models = _one_each("model", model if isinstance(model, Sequence) else [model], patients)
+    require_each("model", models, AbstractModel)
+    begins = _one_each("first", [first] if isinstance(first, str | float | int) else first, patients)
+    taught = _one_each("population", population if isinstance(population, Sequence) else [population], patients)
+    for each in taught:
+        require_kinds(population=(each, Personal, None))
+    return models, [minutes(time) for time in begins], taught
+
+
+def _require_inputs(model: AbstractModel, without: Sequence[str]) -> None:
+    known = model.quantities(model.Input)
+    for name in without:
+        if name not in known:
+            raise ValueError(
+                f"Argument `without`: model `{type(model).__name__}` has no input `{name}`; {nearest(name, known)}"
+            )
 
 
 def _named(records) -> dict[Any, Record]:
