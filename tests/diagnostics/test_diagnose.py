@@ -7,7 +7,8 @@ import numpyro.distributions as dist
 import pytest
 
 import twinprob as tp
-from tests.inference.test_fit import QUICK, record, twin  # noqa: F401  fixtures shared with the fit's tests
+from tests.inference.test_fit import record, twin  # noqa: F401  fixtures shared with the fit's tests
+from tests.twins import QUICK
 from twinprob.models.metabolic import ICING
 
 

@@ -12,7 +12,8 @@ import scipy.stats
 import twinprob as tp
 from tests.cases import OWN, Washout
 from tests.diagnostics.test_diagnose import edited, finding
-from tests.inference.test_fit import QUICK, record, twin  # noqa: F401  fixtures shared with the fit's tests
+from tests.inference.test_fit import record, twin  # noqa: F401  fixtures shared with the fit's tests
+from tests.twins import QUICK
 from twinprob.diagnostics.misfit import _far_off, held, misfit
 
 DRAWS = 20_000

@@ -6,8 +6,9 @@ import numpyro.distributions as dist
 import pytest
 
 import twinprob as tp
-from tests.inference.test_fit import QUICK, record, twin  # noqa: F401  fixtures shared with the fit's tests
+from tests.inference.test_fit import record, twin  # noqa: F401  fixtures shared with the fit's tests
 from tests.tank import DECAY, Tank, beliefs, stay
+from tests.twins import QUICK
 
 KEY = jax.random.key(7)
 

@@ -4,7 +4,7 @@ import pytest
 import xarray as xr
 
 import twinprob as tp
-from tests.inference.test_fit import QUICK, record, twin  # noqa: F401  fixtures shared with the fit's tests
+from tests.inference.test_fit import record, twin  # noqa: F401  fixtures shared with the fit's tests
 
 
 @pytest.fixture(scope="module")
