@@ -249,3 +249,12 @@ def test_results_keep_the_mode_of_the_files_they_replace(run, tmp_path):
     (out / "twin.nc").chmod(0o600)
     run("fit", STAY, "--model", "icing", "--until", "10 h", "--out", out)
     assert stat.S_IMODE((out / "twin.nc").stat().st_mode) == 0o600
+
+
+def test_a_forecast_says_from_when_it_speaks_in_hours(run, saved):
+    assert "Forecast of measurements from 10 h" in run("forecast", saved, "--hours", 2).output
+
+
+def test_the_band_of_the_demo_is_that_of_trials():
+    # 80 to 145 mg/dL, the band of STAR.
+    assert pytest.approx([80 / 18.016, 145 / 18.016], abs=0.06) == cli._TARGET

@@ -6,6 +6,7 @@ from functools import cache
 import jax
 import numpy as np
 import pytest
+from scipy import stats
 
 import twinprob as tp
 from tests.tank import DECAY, NOISE, OWN, WALK, Tank, stay
@@ -343,3 +344,10 @@ def test_a_candidate_without_a_measurement_is_refused():
 def test_a_candidate_without_a_name_is_refused():
     with pytest.raises(ValueError, match="needs a name"):
         tp.Candidate(" ", {"level": "now"})
+
+
+def test_a_missed_value_and_a_false_alarm_cost_what_each_of_them_costs():
+    values = np.random.default_rng(0).normal(size=(100_000, 1))
+    loss = Misjudged(float(stats.norm.ppf(0.05)), missed=10.0, false_alarm=1.0)
+    # Nothing told: call it above and miss one in twenty, 10 x .05; or below and be wrong in .95.
+    assert loss.expected(values, np.zeros((1, 1))) == pytest.approx(0.5, abs=0.02)

@@ -1,14 +1,18 @@
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+import xarray as xr
 
 import twinprob as tp
 from tests.inference.test_fit import record, twin  # noqa: F401  fixtures shared with the fit's tests
 from tests.twins import QUICK
+from twinprob.diagnostics.diagnose import _convergence
+from twinprob.diagnostics.finding import CARE, GOOD, REFUSE
 from twinprob.models.metabolic import ICING
 
 
@@ -163,3 +167,24 @@ def test_a_path_that_leaves_its_prior_at_one_knot_is_a_conflict(twin):  # noqa: 
     moved[..., 2] *= 1e4
     found = finding(edited(twin, posterior={"insulin_sensitivity": (path.dims, moved)}), "prior and data: insulin_s")
     assert found.verdict == "do not use"
+
+
+@pytest.mark.parametrize(
+    ("effective", "diverging", "apart", "verdict"),
+    [
+        (900.0, 0, 0.0, GOOD),
+        (300.0, 0, 0.0, CARE),
+        (900.0, 1, 0.0, CARE),
+        (900.0, 0, 0.4, CARE),
+        (900.0, 0, 3.0, REFUSE),
+    ],
+)
+def test_few_draws_a_divergence_or_chains_apart_are_each_enough_for_care(effective, diverging, apart, verdict):
+    positions = np.random.default_rng(0).normal(size=(4, 500, 1))
+    positions[0] += apart
+    groups = {
+        "unconstrained": {"position": xr.DataArray(positions, dims=("chain", "draw", "unknown"))},
+        "sample_stats": {"diverging": xr.DataArray(np.r_[np.ones(diverging), np.zeros(9)])},
+    }
+    chains = SimpleNamespace(group=groups.__getitem__, effective_draws=effective, provenance={"modes": []})
+    assert _convergence(chains).verdict == verdict

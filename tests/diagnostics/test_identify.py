@@ -19,6 +19,7 @@ from twinprob.diagnostics.determination import (
     WEAK,
     parameters_of,
     path_moments,
+    variance_error,
 )
 from twinprob.diagnostics.identify import determined, identify
 
@@ -230,3 +231,9 @@ def test_a_record_without_measurement_is_refused():
 def test_a_missing_row_names_those_there_are(said):
     with pytest.raises(KeyError, match="uptake"):
         said["uptkae"]
+
+
+def test_the_error_of_a_contraction_is_that_of_the_variance_of_normal_draws():
+    draws = np.random.default_rng(0).normal(0.0, np.sqrt(0.4), (20_000, 50))  # of a prior with variance one
+    found = np.std(1.0 - draws.var(axis=1))
+    assert variance_error(0.6, 50) == pytest.approx(found, rel=0.05)  # the variance of 20 000 variances: 0.5 %

@@ -80,3 +80,11 @@ def test_a_limit_that_no_patient_could_pass_is_a_slip_of_the_unit():
 def test_no_draw_of_many_is_a_bound_and_not_zero(event, said):
     # The rule of three, exactly: 1 - 0.05^(1/20) = 0.139 for 20 effective draws.
     assert said in str(risk(made([LOW, FINE] * 20, 20.0), event))
+
+
+def test_a_summary_holds_the_quantiles_of_the_draws_and_the_hours_from_now():
+    values = np.random.default_rng(0).normal(8.0, 1.0, (400, 3))
+    frame = made(values.tolist(), 400.0).summary(ci_prob=0.8)
+    assert frame["hours_ahead"].tolist() == HOURS.tolist()
+    for name, level in (("lower", 0.1), ("median", 0.5), ("upper", 0.9), ("output_lower", 0.1)):
+        np.testing.assert_allclose(frame[name], np.quantile(values, level, axis=0))

@@ -13,11 +13,13 @@ from numpyro.infer.util import log_density
 from scipy import stats
 
 from tests.cases import OWN, Drift, Washout, drift_record, washout
+from twinprob.examples import load_example
 from twinprob.inference.fit import fit
 from twinprob.inference.joint import joint
 from twinprob.modeling.model import quantity
 from twinprob.modeling.observation import Gaussian, Observation, StudentT
 from twinprob.modeling.process import RandomWalk
+from twinprob.models.metabolic import ICING
 from twinprob.patient.inputs import Inputs
 from twinprob.patient.record import Record
 
@@ -206,3 +208,13 @@ def test_an_output_without_noise_is_refused_by_name(ask):
 
 def test_an_output_without_noise_is_fitted_with_the_callers():
     assert joint(Silent(), record(), observations={"amount": Observation(Gaussian(additive=0.1))}).size == 2
+
+
+def test_an_output_past_ten_times_what_is_plausible_is_out_of_reach():
+    density = joint(ICING(), load_example("icu_glucose", stay=3).until("4 h"))
+    # Plausible up to 80 mmol/L, so within reach up to 800.
+    assert [bool(density.within_reach({"glucose": jnp.array([5.0, top])})) for top in (790.0, -810.0, 810.0)] == [
+        True,
+        False,
+        False,
+    ]

@@ -64,3 +64,8 @@ def test_a_file_gives_them_back(surprised, tmp_path):
 def test_of_one_value_the_first_forecast_counts():
     first, second = (Outcomes(np.array([60.0]), np.array([60.0]), np.array([p]), np.array(["x"])) for p in (0.1, 0.9))
     assert first.then(second).pits.tolist() == [0.1]
+
+
+def test_how_surprising_a_value_was_counts_both_sides(later):
+    pit = outcomes_of(later).pits[-1]
+    assert later.provenance["updates"][-1]["tail"] == pytest.approx(2.0 * min(pit, 1.0 - pit), rel=1e-6)

@@ -14,6 +14,7 @@ import pytest
 from jaxtyping import Array
 
 import twinprob as tp
+from twinprob.inference.population import Term
 from twinprob.inference.sites import declared_sites, moments, shared_sites
 from twinprob.models.metabolic import ICING
 
@@ -465,3 +466,17 @@ def test_hyperparameters_equal_those_of_numpyro_with_joint_inside():
     for name, values in reference.items():
         middle = np.median(values)
         assert abs(np.median(mine[name]) - middle) < 5 * 1.2533 * values.std() * math.sqrt(2 / few), name
+
+
+def test_a_term_is_the_logarithm_above_the_middle_in_its_scale():
+    term = Term("weight", "kg", None, float(np.log(70.0)), 0.2)
+    assert term.of(record([1.0], weight=(80.0, "kg"))) == pytest.approx(np.log(80.0 / 70.0) / 0.2)
+
+
+def test_the_spread_of_a_new_patient_holds_patients_tails_and_what_is_not_known_of_their_center(population):
+    hyper = population.tree["hyperparameters"].to_dataset()
+    shift, spread = hyper["coefficient"].values[..., 0, 0], hyper["spread"].values[..., 0]
+    prior = population.priors(Level(), record([1.0]))["level"]
+    # The variance of a Student t of five degrees of freedom is 5/3 of its scale's square.
+    assert float(prior.scale) ** 2 == pytest.approx(5 / 3 * np.mean(spread**2) + np.var(shift), rel=1e-9)
+    assert np.var(shift) > 0.01 * float(prior.scale) ** 2

@@ -47,3 +47,11 @@ def test_a_twin_shows_itself_as_html(twin):  # noqa: F811
     assert "90 % interval" in shown
     prior, posterior = (np.log(twin.group(g)["initial_glucose"].values).var() for g in ("prior", "posterior"))
     assert f"{1 - posterior / prior:.0%} of prior variance" in shown
+
+
+def test_a_trajectory_begins_where_the_record_does(twin):  # noqa: F811
+    assert twin.group("trajectory")["time"].values[0] == twin.record.start
+
+
+def test_halving_the_steps_changes_something(twin):  # noqa: F811
+    assert 0.0 < twin.provenance["integration_error"] < 0.05

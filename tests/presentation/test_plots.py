@@ -1,3 +1,4 @@
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -6,6 +7,7 @@ from twinprob.patient.inputs import Inputs
 from twinprob.patient.record import Record
 from twinprob.presentation import plots
 from twinprob.presentation.plots import sheet
+from twinprob.presentation.plots.twin import _course
 
 PNG = b"\x89PNG"
 
@@ -188,3 +190,14 @@ def test_an_unknown_output_names_the_nearest(twin):
 def test_a_constant_parameter_has_no_path(twin):
     with pytest.raises(ValueError, match="`glucose_volume` does not vary in time in model `ICING`"):
         plots.path(twin, "glucose_volume")
+
+
+def test_a_dose_is_written_with_its_amount_however_long_it_took():
+    stay = Record.build(
+        {"glucose": ([0.0, 60.0, 120.0], [9.0, 8.0, 7.0], "mmol/L")},
+        Inputs.bolus("insulin", 30, 5.0, "U", duration=2.0),
+    )
+    figure, axis = plt.subplots()
+    _course(axis, "insulin", stay.inputs["insulin"], (0.0, 120.0), "black")
+    assert [text.get_text() for text in axis.texts] == ["5 U"]
+    plt.close(figure)

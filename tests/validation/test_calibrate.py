@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+import pandas as pd
 import pytest
 import scipy.stats
 from arviz_stats.ecdf_utils import compute_ecdf, get_pointwise_confidence_band, simulate_confidence_bands
@@ -15,7 +18,7 @@ from twinprob.inference.joint import joint
 from twinprob.inference.methods.sampled import Sampled
 from twinprob.modeling.process import RandomWalk
 from twinprob.models.metabolic import ICING, MinimalModel
-from twinprob.validation.calibrate import _compact, calibrate
+from twinprob.validation.calibrate import Calibration, _compact, calibrate
 from twinprob.validation.uniformity import stray
 
 TIMES = np.array([0.0, 60.0, 120.0, 180.0])
@@ -261,3 +264,10 @@ def test_sizes_given_by_measurement_keep_their_padding():
     each = {"level": Observation(Gaussian(additive=np.array([1.0, 2.0, 3.0])))}  # type: ignore[arg-type]
     padded = joint(Tank(), SEVERAL, observations=each)
     assert _compact(padded) is padded
+
+
+@pytest.mark.parametrize(("smallest", "passes"), [(0.005, True), (0.003, False)])
+def test_many_quantities_pass_together_if_the_worst_does_for_their_number(smallest, passes):
+    # Bonferroni: at 1 % for three quantities, each may be as improbable as .33 %.
+    found = SimpleNamespace(p_values=pd.Series([smallest, 0.5, 0.9]))
+    assert Calibration.calibrated(found, ci_prob=0.99) is passes

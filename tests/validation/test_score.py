@@ -16,7 +16,8 @@ from twinprob.inference.fit import fit
 from twinprob.inference.methods.filter import Filter
 from twinprob.inference.methods.laplace import Laplace
 from twinprob.modeling.process import RandomWalk
-from twinprob.validation.evaluate import Evaluation, evaluate
+from twinprob.models.metabolic import ICING
+from twinprob.validation.evaluate import HORIZONS, Evaluation, _pairs, evaluate
 from twinprob.validation.score import Scores, of_draws, quantiles, score
 
 METHOD = Laplace(starts=2, chains=1, draws=200, proposals=500, rounds=1)
@@ -419,3 +420,14 @@ def test_an_input_that_stopped_at_a_measurement_does_not_run_on_in_an_evaluation
     # dx/dt = 0.02 - 0.01 x for an hour, then decay alone for another.
     exact = 2.0 * (1 - np.exp(-0.6)) * np.exp(-0.6)
     np.testing.assert_allclose(last, exact, rtol=1e-3)
+
+
+def test_a_value_on_the_edge_of_its_interval_is_covered():
+    assert of_draws([1.0], [np.ones(10)]).table()["covered"].tolist() == [1.0]
+
+
+def test_a_class_of_horizons_holds_its_lower_end_and_not_its_upper():
+    record = Record.build({"glucose": ([0.0, 24.0, 90.0, 150.0], [8.0, 8.0, 8.0, 8.0], "mmol/L")})
+    pairs = _pairs(ICING(), record, 150.0, 0.0, None, HORIZONS)
+    first = pairs[pairs["origin"] == 0.0].set_index("time")["horizon"]
+    assert first.to_dict() == {24.0: "0.4–1.5 h", 90.0: "1.5–2.5 h", 150.0: ""}
