@@ -12,7 +12,7 @@ BELIEFS = [
                 "jnp.sum(bijector.log_abs_det_jacobian(raw, value))",
                 "0.0 * jnp.sum(bijector.log_abs_det_jacobian(raw, value))",
             ),
-            ("local = rows[jnp.maximum(index - 1, 0)]", "local = rows[jnp.maximum(index - 2, 0)]"),
+            ("local, there = rows[jnp.maximum(index - 1, 0)]", "local, there = rows[jnp.maximum(index - 2, 0)]"),
             ("reach(name, declared[name].unit)) for name", "10 * reach(name, declared[name].unit)) for name"),
         ],
     ),
@@ -25,7 +25,7 @@ BELIEFS = [
     ),
     *faults(
         "inference/methods/importance.py",
-        "inference/test_laplace.py",
+        "inference/test_importance.py inference/test_laplace.py",
         [
             ("return float(1.0 / np.sum(self.weights**2))", "return float(len(self.weights))"),
             ("np.sqrt(1.0 - width**2) * away", "(1.0 - width) * away"),
@@ -57,7 +57,7 @@ BELIEFS = [
     ),
     *faults(
         "inference/methods/nuts.py",
-        "inference/test_nuts.py",
+        "inference/test_importance.py inference/test_nuts.py",
         [
             (
                 "return -run.joint.log_density(run.center + run.root @ z)",
@@ -90,7 +90,7 @@ BELIEFS = [
     ),
     *faults(
         "inference/methods/cloud.py",
-        "inference/test_filter.py",
+        "inference/test_cloud.py inference/test_filter.py",
         [
             ("math.sqrt(1.0 - settings.width**2) * (flat[chosen] - mean)", "(flat[chosen] - mean)"),
             ("float(weights.sum() ** 2 / np.sum(weights**2))", "float(weights.sum() / np.sum(weights**2))"),
@@ -98,7 +98,7 @@ BELIEFS = [
     ),
     *faults(
         "inference/methods/filter.py",
-        "inference/test_filter.py inference/test_update.py",
+        "inference/test_filter.py inference/test_outcomes.py inference/test_update.py",
         [
             (
                 "jnp.where(row.present[i], lax.switch(limit + 1, branches), 0.0)",
@@ -111,7 +111,10 @@ BELIEFS = [
         "inference/population.py",
         "inference/test_population.py",
         [
-            ("np.sqrt(np.mean(spreads[:, i] ** 2) + np.var(shifts))", "np.sqrt(np.mean(spreads[:, i] ** 2))"),
+            (
+                "np.sqrt(_TAILS * np.mean(spreads[:, i] ** 2) + np.var(shifts))",
+                "np.sqrt(_TAILS * np.mean(spreads[:, i] ** 2))",
+            ),
             ("return (np.log(value) - self.middle) / self.scale", "return (np.log(value) + self.middle) / self.scale"),
         ],
     ),
@@ -145,7 +148,7 @@ BELIEFS = [
     ),
     *faults(
         "inference/describe.py",
-        "inference/test_fit.py",
+        "inference/test_twin.py inference/test_fit.py",
         [
             (
                 "return np.concatenate([[record.start], ends * minutes_per_unit(density.model)])",
@@ -165,8 +168,8 @@ BELIEFS = [
         "forecasting/risk.py",
         "forecasting/test_risk.py forecasting/test_forecast.py",
         [
-            ("min(ahead.effective_draws * known.mean(), solved)", "solved"),
-            ("limit), axis=-1)[known]", "limit), axis=-1)"),
+            ("min(effective_draws * known.mean(), solved)", "solved"),
+            ("event.happens(values)[known]", "event.happens(values)"),
             ("inside = ahead.times <= ahead.now + 60 * hours", "inside = ahead.times <= ahead.now + hours"),
             ("shrunk = (probability * size + 1) / (size + 2)", "shrunk = probability"),
             ('"<=": operator.le', '"<=": operator.lt'),

@@ -24,8 +24,14 @@ JUDGMENTS = [
                 "if following is None else max(until, now + following)",
             ),
             ("label[(ahead >= low) & (ahead < high)]", "label[(ahead > low) & (ahead <= high)]"),
-            ('mine["last"] * value / last if positive', 'mine["last"] * last / value if positive'),
-            ('(alike["patient"] != mine["patient"])', '(alike["patient"] == mine["patient"])'),
+        ],
+    ),
+    *faults(
+        "validation/rivals.py",
+        "validation/test_rivals.py",
+        [
+            ("start[row] * value[others] / start[others] if", "start[row] * start[others] / value[others] if"),
+            ("place[~mine] if horizon", "place[mine] if horizon"),
         ],
     ),
     *faults(

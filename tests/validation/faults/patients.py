@@ -98,10 +98,7 @@ PATIENTS = [
         "patient/test_record.py",
         [
             ("(one.known > after) & (one.known <= until)", "(one.known >= after) & (one.known <= until)"),
-            (
-                "begin, end = min(self.start, first), max(self.end, last)",
-                "begin, end = self.start, max(self.end, last)",
-            ),
+            ("one.select(one.times >= time)", "one.select(one.times > time)"),
         ],
     ),
     *faults(
@@ -159,10 +156,17 @@ PATIENTS = [
         ],
     ),
     *faults(
+        "modeling/declarations.py",
+        "modeling/test_declarations.py",
+        [
+            ("return math.exp(prior.loc)", "return prior.loc"),
+            ("if shape != ():", "if len(shape) > 1:"),
+        ],
+    ),
+    *faults(
         "modeling/model.py",
         "modeling/test_couple.py inference/test_fit.py",
         [
-            ("return math.exp(prior.loc)", "return prior.loc"),
             ("if name not in values)", "if name in values)"),
         ],
     ),

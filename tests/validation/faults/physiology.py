@@ -219,8 +219,8 @@ PHYSIOLOGY = [
             ('times, start, side="left") - 1])', 'times, start, side="right") - 1])'),
             ("np.floor((middle - origin) / p.interval)", "np.floor((middle - start) / p.interval)"),
             (
-                "slopes = np.append(np.diff(values) / np.diff(times), 0.0)",
-                "slopes = np.append(np.diff(values) * np.diff(times), 0.0)",
+                "np.append(np.diff(values) / np.diff(times), 0.0 * values[-1])",
+                "np.append(np.diff(values) * np.diff(times), 0.0 * values[-1])",
             ),
             ("length=np.pad(segments.length, pad),", "length=np.pad(segments.length, pad, mode='edge'),"),
         ],
