@@ -7,7 +7,7 @@ VERSIONS = (
     # the public names, where they stand, what is imported and what a wheel holds
     "tests/test_architecture.py",
     "tests/test_packaging.py",
-    "tests/test_examples.py",
+    "tests/readers/test_examples.py",
     "tests/test_cli.py",
     "tests/test_docs.py::test_a_public_name",
     "tests/test_docs.py::test_examples_in_docstrings_run",

@@ -35,7 +35,6 @@ from .diagnostics import (
     structural,
 )
 from .dynamics import Adaptive, FixedStep, Trajectory, simulate
-from .examples import load_example
 from .forecasting import Forecast, Recalibration, Risk, forecast, learn_recalibration, plan, recalibrate, risk, warm
 from .inference import (
     NUTS,
@@ -74,6 +73,7 @@ from .modeling import (
     quantity,
 )
 from .patient import Inputs, Record, Series
+from .readers.examples import load_example
 from .readers.tidy import read_tidy
 from .readers.wide import read_wide
 from .validation import Calibration, Evaluation, Scores, calibrate, evaluate, score

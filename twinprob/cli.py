@@ -22,7 +22,6 @@ from rich.text import Text
 from . import models, storage
 from .diagnostics.diagnose import diagnose
 from .display import number
-from .examples import load_example
 from .forecasting.forecast import Forecast
 from .forecasting.forecast import forecast as forecast_twin
 from .forecasting.risk import risk
@@ -34,6 +33,7 @@ from .inference.twin import Twin, load
 from .modeling.model import AbstractModel, nearest
 from .patient.inputs import Inputs
 from .patient.record import Record
+from .readers.examples import load_example
 from .readers.tidy import read_inputs, read_tidy
 
 app = typer.Typer(

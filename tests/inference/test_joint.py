@@ -13,7 +13,6 @@ from numpyro.infer.util import log_density
 from scipy import stats
 
 from tests.cases import OWN, Drift, Washout, drift_record, washout
-from twinprob.examples import load_example
 from twinprob.inference.fit import fit
 from twinprob.inference.joint import joint
 from twinprob.modeling.model import quantity
@@ -22,6 +21,7 @@ from twinprob.modeling.process import RandomWalk
 from twinprob.models.metabolic import ICING
 from twinprob.patient.inputs import Inputs
 from twinprob.patient.record import Record
+from twinprob.readers.examples import load_example
 
 TIMES = np.array([0.0, 30.0, 60.0, 120.0])
 VALUES = np.array([11.0, 7.5, 6.4, 3.0])

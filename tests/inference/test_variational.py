@@ -5,12 +5,12 @@ from arviz_stats.base.array import array_stats
 
 from tests.cases import Drift, Folded, drift_posterior, drift_record, folded_record
 from tests.twins import KNOWN
-from twinprob.examples import load_example
 from twinprob.inference.fit import fit
 from twinprob.inference.joint import joint
 from twinprob.inference.methods.nuts import NUTS
 from twinprob.inference.methods.variational import Variational
 from twinprob.models.metabolic import ICING
+from twinprob.readers.examples import load_example
 
 FIVE_ERRORS = 5.0
 

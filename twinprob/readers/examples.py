@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .modeling.model import nearest
-from .patient.record import Record
-from .readers.tidy import read_tidy
-from .storage import bundled
+from ..modeling.model import nearest
+from ..patient.record import Record
+from ..storage import bundled
+from .tidy import read_tidy
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,9 +6,9 @@ import pytest
 
 from tests import ROOT
 from twinprob import storage
-from twinprob.examples import load_example
 from twinprob.models.metabolic import icing
 from twinprob.patient.record import Record
+from twinprob.readers.examples import load_example
 
 STAYS = 8
 
