@@ -299,7 +299,8 @@ def given(model: AbstractModel, record: Record, since: float, until: float) -> I
         begun = replace(record.inputs[name], known=record.inputs[name].starts).until(until)
         later = begun.after(since)
         if begun.starts.size and not (later.starts.size or later.setting):
-            later = Course(*(np.array([x]) for x in (since, np.inf, 0.0)), begun.unit, np.zeros(1, bool))
+            begin, end, none = (np.array([x]) for x in (since, np.inf, 0.0))
+            later = Course(begin, end, none, begun.unit, np.zeros(1, bool))
         if later.starts.size:
             courses[name] = later
     return Inputs(courses)
