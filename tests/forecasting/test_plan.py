@@ -127,6 +127,12 @@ def test_the_records_own_history_is_no_such_plan(drip):
     assert ahead.inputs["insulin"].at(730) == 0
 
 
+def test_the_same_history_in_other_rows_is_no_such_plan(drip):
+    rows = tp.Inputs.infusions("insulin", [60, 300, 500], [300, 500, 720], [2.0, 2.0, 2.0], "U/h")
+    ahead = tp.forecast(drip, hours=2, inputs=rows, key=KEY)
+    assert ahead.inputs["insulin"].at(730) == 0
+
+
 def test_what_a_plan_says_of_the_past_and_where_it_stops_is_said(drip):
     ahead = tp.forecast(drip, hours=4, inputs=tp.Inputs.infusions("insulin", 600, 780, 3.0, "U/h"), key=KEY)
     assert "What the plan says of insulin before the twin's present at 720 min is not used." in ahead.notes

@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 
 import equinox as eqx
@@ -315,7 +316,23 @@ def test_treatment_charted_late_was_given_all_the_same():
 
     drug = Inputs.infusions("drug", 90.0, 150.0, 0.02, "mmol/L/min", known=400.0, own=("drug",))
     record = Record.build({"glucose": ((0, 60), (10.0, 11.0), "mmol/L")}, drug, own=("drug",))
-    assert given(Level(), record, 120.0)["drug"].at(100.0) == 0.02
+    assert given(Level(), record, 80.0, 120.0)["drug"].at(100.0) == 0.02
+
+
+def test_treatment_that_is_over_is_zero_from_then_on():
+    from twinprob.validation.evaluate import given
+
+    drug = Inputs.infusions("drug", 90.0, 150.0, 0.02, "mmol/L/min", known=400.0, own=("drug",))
+    record = Record.build({"glucose": ((0, 60), (10.0, 11.0), "mmol/L")}, drug, own=("drug",))
+    later = given(Level(), record, 160.0, 300.0)["drug"]
+    assert (later.starts.min(), later.at(200.0)) == (160.0, 0.0)
+    assert "drug" not in given(Level(), record, 0.0, 80.0)
+
+
+def test_treatment_charted_after_it_was_over_does_not_end_an_evaluation():
+    late = Inputs.infusions("drug", 10.0, 30.0, 0.02, "mmol/L/min", known=400.0, own=("drug",))
+    found = run({"a": dataclasses.replace(a_record(), inputs=late)})
+    assert len(of(found, "twin").pairs) == 7
 
 
 def same_members(plain: Scores, changed: Scores, last: float) -> list[bool]:

@@ -81,7 +81,7 @@ def rolling(record: tp.Record, told: Learned, key) -> list[np.ndarray]:
         if then - now > 60.0 * LONGEST:
             found.append(np.full(1, np.nan))
             continue
-        ahead = tp.forecast(twin, key=ahead_key, times=[then], inputs=given(model, own, then))
+        ahead = tp.forecast(twin, key=ahead_key, times=[then], inputs=given(model, own, twin.now, then))
         found.append(ahead.tree["predictions"]["plateau_pressure"].values[..., 0].ravel())
     return found
 

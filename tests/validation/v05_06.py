@@ -92,7 +92,7 @@ def members(model: tp.AbstractModel, record: tp.Record, how, wanted: pd.DataFram
         update_key, ahead_key = jax.random.split(jax.random.fold_in(key, number))
         twin = tp.update(twin, record.between(twin.now, float(origin)), key=update_key, method=ROLLING)
         times = np.unique(rows["time"])
-        ahead = tp.forecast(twin, key=ahead_key, times=times, inputs=recorded(model, record, times[-1]))
+        ahead = tp.forecast(twin, key=ahead_key, times=times, inputs=recorded(model, record, twin.now, times[-1]))
         draws = ahead.tree["predictions"][MAP].values.reshape(-1, len(times))
         yield from draws.T[np.searchsorted(times, rows["time"])]
 

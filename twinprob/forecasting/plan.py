@@ -211,14 +211,18 @@ def said(twin: Twin, given: Inputs, last: float) -> tuple[str, ...]:
 
 
 def _history(twin: Twin, name: str, course: Course) -> bool:
-    """Whether the rows of a plan that began are rows of the record, which then tell its past and no plan."""
+    """Whether a plan tells the record's own past until now and no plan: the same rows, or the same values."""
     if name not in twin.record.inputs:
         return False
     known = twin.record.inputs[name]
-    begun = course.keep(course.starts < twin.now)
-    rates = np.asarray(convert(begun.rates, begun.unit, known.unit, variable=name, weight=twin.record.weight))
-    same = (begun.starts[:, None] == known.starts[None, :]) & np.isclose(rates[:, None], known.rates[None, :])
-    return bool(begun.starts.size and same.any(axis=1).all())
+    same = course.to(known.unit, variable=name, weight=twin.record.weight)
+    begun = same.keep(same.starts < twin.now)
+    rows = (begun.starts[:, None] == known.starts[None, :]) & np.isclose(begun.rates[:, None], known.rates[None, :])
+    if not begun.starts.size or rows.any(axis=1).all():
+        return bool(begun.starts.size)
+    marks = np.concatenate([known.starts, known.lasting(), begun.starts, begun.lasting()])
+    marks = marks[(marks >= twin.record.start) & (marks < twin.now)]
+    return bool(marks.size) and np.allclose(known.at(marks), same.at(marks), equal_nan=True)
 
 
 def ages(twin: Twin) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from ..inference.twin import Twin
 from ..inference.update import update
 from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation
+from ..patient.course import Course
 from ..patient.inputs import Inputs
 from ..patient.record import Record
 from ..patient.require import require_count, require_each, require_key, require_kinds, require_spacing
@@ -307,7 +308,7 @@ def _twin_members(
             continue
         rows = np.flatnonzero(pairs["origin"] == origin)
         times = np.unique(pairs["time"].to_numpy()[rows])
-        plan = held(given(model, record, times[-1]), still, origin)
+        plan = held(given(model, record, twin.now, times[-1]), still, origin)
         ahead = forecast(twin, key=ahead_key, times=times, inputs=plan)
         for row in rows:
             draws = ahead.tree["predictions"][pairs["variable"].iloc[row]]
@@ -318,15 +319,23 @@ def _twin_members(
     return members, pd.DataFrame(figures, columns=["origin", "method", "khat", "failed_solves", "failed"])
 
 
-def given(model: AbstractModel, record: Record, until: float) -> Inputs:
-    """Return the inputs of the model that were really given up to a time (min); infusions running then run on.
+def given(model: AbstractModel, record: Record, since: float, until: float) -> Inputs:
+    """Return the inputs of the model that were really given from one time to another (min), also if charted later.
 
-    What was given is what was given, also where it was charted later.
+    Infusions running at the end run on; what had been given before and no longer runs is 0 from `since` on.
     """
-    declared = model.quantities(model.Input)
-    courses = {name: course for name, course in record.inputs.courses.items() if name in declared}
-    begun = Inputs({name: replace(course, known=course.starts) for name, course in courses.items()})
-    return begun.until(until)
+    courses: dict[str, Course] = {}
+    for name in model.quantities(model.Input):
+        if name not in record.inputs:
+            continue
+        begun = replace(record.inputs[name], known=record.inputs[name].starts).until(until)
+        later = begun.after(since)
+        if begun.starts.size and not (later.starts.size or later.setting):
+            begin, end, none = (np.array([x]) for x in (since, np.inf, 0.0))
+            later = Course(begin, end, none, begun.unit, np.zeros(1, bool))
+        if later.starts.size:
+            courses[name] = later
+    return Inputs(courses)
 
 
 # ---- baselines -------------------------------------------------------------------------------------------------------
