@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import numpy as np
@@ -186,5 +187,5 @@ def test_few_draws_a_divergence_or_chains_apart_are_each_enough_for_care(effecti
         "unconstrained": {"position": xr.DataArray(positions, dims=("chain", "draw", "unknown"))},
         "sample_stats": {"diverging": xr.DataArray(np.r_[np.ones(diverging), np.zeros(9)])},
     }
-    chains = SimpleNamespace(group=groups.__getitem__, effective_draws=effective, provenance={"modes": []})
+    chains: Any = SimpleNamespace(group=groups.__getitem__, effective_draws=effective, provenance={"modes": []})
     assert _convergence(chains).verdict == verdict

@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -269,5 +270,5 @@ def test_sizes_given_by_measurement_keep_their_padding():
 @pytest.mark.parametrize(("smallest", "passes"), [(0.005, True), (0.003, False)])
 def test_many_quantities_pass_together_if_the_worst_does_for_their_number(smallest, passes):
     # Bonferroni: at 1 % for three quantities, each may be as improbable as .33 %.
-    found = SimpleNamespace(p_values=pd.Series([smallest, 0.5, 0.9]))
+    found: Any = SimpleNamespace(p_values=pd.Series([smallest, 0.5, 0.9]))
     assert Calibration.calibrated(found, ci_prob=0.99) is passes
