@@ -144,7 +144,7 @@ def test_a_mistake_in_a_plan_is_one_line(text, message, run, saved, tmp_path):
 
 
 def test_a_fit_takes_a_population_and_its_model_and_says_on_whom_it_was_learned(run, tmp_path, twin, monkeypatch):
-    taken = {}
+    taken: dict = {}
     monkeypatch.setattr(cli, "fit_twin", lambda model, record, **settings: taken.update(settings, model=model) or twin)
     result = run("fit", STAY, "--population", "icing-mimic3", "--until", "10 h", "--out", tmp_path / "out")
     assert type(taken["model"]).__name__ == type(taken["population"].model).__name__ == "ChartedICING"

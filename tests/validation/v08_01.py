@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from tests.validation import Result, glucose_stays
+from tests.validation import Result, glucose_stays, rivals
 from tests.validation.glucose_stays import CLASSES, means, ratio
 
 LIMIT = 5400
@@ -71,7 +71,7 @@ def said(found: tuple[float, float, float]) -> str:
 def bins(frame: pd.DataFrame, records) -> dict:
     """Return how glucose moved and how the twin said, in logs, by insulin rate (U/h) and by last value (mmol/L)."""
     mine = frame[frame["forecaster"] == "twin"]
-    place, _ = glucose_stays.rivals.features(mine.drop(columns="forecaster"), records)
+    place, _ = rivals.features(mine.drop(columns="forecaster"), records)
     moved = np.log(mine["value"] / mine["last"]).to_numpy()
     meant = np.log(mine["median"] / mine["last"]).to_numpy()
     found = {}
