@@ -17,10 +17,9 @@ FEWEST = 5  # patients who say something of an unknown
 
 
 def glucose() -> tuple[tp.AbstractModel, Sequence[tp.Record], Sequence[tp.Population]]:
-    """Return the charted glucose model, the first day of each stay on insulin, and what other persons teach each."""
+    """Return the charted glucose model, the first hours of each stay on insulin, and what other persons teach each."""
     stays = glucose_stays.cuts()
-    day = glucose_stays.generator().LEARNED
-    days = [record.until(min(record.end, record.start + begin + day)) for record, begin in stays]
+    days = [glucose_stays.generator().first_hours(record, begin) for record, begin in stays]
     return tp.models.metabolic.ICING.charted(), days, glucose_stays.of_others(stays)
 
 

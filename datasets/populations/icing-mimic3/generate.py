@@ -16,10 +16,11 @@ import numpy as np
 import twinprob as tp
 from twinprob.readers import mimic
 
-SOURCE = "MIMIC-III demo v1.4 (ODbL 1.0), from 12 h before the first insulin infusion to 24 h after it"
-LEAD, LEARNED, FEWEST = 12 * 60.0, 24 * 60.0, 6  # min before the first infusion, min after it, glucose values
-ROUNDS = 10
-METHOD = tp.Laplace(starts=2, draws=1000, proposals=4000, rounds=2)
+SOURCE = "MIMIC-III demo v1.4 (ODbL 1.0), from 2 h before the first insulin infusion to 10 h after it"
+LEAD, FEWEST = 12 * 60.0, 6  # min of a stay that are kept before its first infusion; glucose values
+BEFORE, AFTER = 2 * 60.0, 10 * 60.0  # min around the first infusion that a population is learned from
+ROUNDS = 3
+METHOD = tp.Laplace(starts=1, draws=500, proposals=2000, rounds=1, nodes=24)
 KEY = 0
 
 
@@ -52,9 +53,16 @@ def stays(folder: str | Path) -> list[tuple[tp.Record, float]]:
     return [cut for cut in found if cut is not None]
 
 
+def first_hours(record: tp.Record, begin: float) -> tp.Record:
+    """Return a stay around its first infusion, which is `begin` min after its start."""
+    first = record.start + begin
+    later = record.since(max(record.start, first - BEFORE), "long before the first insulin")
+    return later.until(min(record.end, first + AFTER))
+
+
 def learn(cuts: list[tuple[tp.Record, float]], **settings: Any) -> Any:
-    """Learn from the neighborhood of each stay's first day on insulin; settings as of `tp.fit_population`."""
-    days = [record.until(min(record.end, record.start + begin + LEARNED)) for record, begin in cuts]
+    """Learn from each stay's first hours on insulin; settings as of `tp.fit_population`."""
+    days = [first_hours(record, begin) for record, begin in cuts]
     given = {"method": METHOD, "rounds": ROUNDS, "source": SOURCE, "key": jax.random.key(KEY), **settings}
     return tp.fit_population(tp.models.metabolic.ICING.charted(), days, **given)
 
