@@ -263,7 +263,9 @@ def recalibrate(ahead: Forecast, twin: Twin, recalibration: Recalibration | None
         )
     groups = {name: node.to_dataset() for name, node in ahead.tree.children.items()}
     return dataclasses.replace(
-        ahead, tree=tree({**groups, "predictions": group}, dict(ahead.tree.attrs)), recalibration=tuple(said)
+        ahead,
+        tree=tree({**groups, "predictions": group}, {str(k): v for k, v in ahead.tree.attrs.items()}),
+        recalibration=tuple(said),
     )
 
 

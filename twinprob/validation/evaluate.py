@@ -181,15 +181,8 @@ def evaluate(
     taught = _one_each("population", population if isinstance(population, Sequence) else [population], patients)
     for each in taught:
         require_kinds(population=(each, Personal, None))
-    for name in without:
-        if name not in models[0].quantities(models[0].Input):
-            raise ValueError(
-                f"Argument `without`: model `{type(models[0]).__name__}` has no input `{name}`; "
-                f"{nearest(name, models[0].quantities(models[0].Input))}"
-            )
-    own: dict[str, list[np.ndarray]] = {"twin": [], "prior": []}
-    frames, origins = [], []
-    bare = f"twin without {' and '.join(without)}"
+    _require_inputs(models[0], without)
+    own, frames, origins = {"twin": list[Any](), "prior": list[Any]()}, [], []
     report = progress or (lambda stage, fraction: None)
     for number, ((name, record), one) in enumerate(zip(patients.items(), models, strict=True)):
         pairs = _pairs(one, record, ahead, begins[number], following, horizons)
@@ -199,25 +192,33 @@ def evaluate(
         if taught[number] is not None:
             one, how = taught[number].personalize(one, record, observations)
         fit_key, prior_key = jax.random.split(jax.random.fold_in(key, number))
-        members, figures = _twin_members(
-            one, record, pairs, (method, rolling, how), fit_key, report, (number, len(patients))
-        )
+        asked, place = (method, rolling, how), (number, len(patients))
+        members, figures = _twin_members(one, record, pairs, asked, fit_key, report, place)
         person = record.person or f"patient {name}"
         frames.append(pairs.join(features(one, record, pairs)).assign(patient=name, person=person))
         origins.append(figures.assign(patient=name))
         own["twin"] += members
         own["prior"] += _prior_members(one, record, pairs, how, prior_key)
         if without:
-            settings, place = (method, rolling, how), (number, len(patients))
             stripped = untreated(one, record, without)
-            rest, _ = _twin_members(one, stripped, pairs, settings, fit_key, report, place, without)
-            own.setdefault(bare, []).extend(rest)
+            rest, _ = _twin_members(one, stripped, pairs, asked, fit_key, report, place, without)
+            own.setdefault(f"twin without {' and '.join(without)}", []).extend(rest)
     if not frames:
         raise ValueError(
             "No measurement follows another within the horizon: lengthen `horizon`, or move `first` forward."
         )
     every = pd.concat(frames, ignore_index=True)
     return Evaluation(_together(every, own), pd.concat(origins, ignore_index=True))
+
+
+def _require_inputs(model: AbstractModel, without: Sequence[str]) -> None:
+    """Refuse to switch off what is no input of the model."""
+    declared = model.quantities(model.Input)
+    for name in without:
+        if name not in declared:
+            raise ValueError(
+                f"Argument `without`: model `{type(model).__name__}` has no input `{name}`; {nearest(name, declared)}"
+            )
 
 
 def _named(records) -> dict[Any, Record]:
