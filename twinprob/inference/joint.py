@@ -364,7 +364,7 @@ def with_borders(density: Joint, record: Record, times: np.ndarray) -> Joint:
     count, size = len(segments.start), len(density.segments.start)
     room = _SHOWN // 4 if size < _SEGMENTS and count <= size + _SHOWN // 4 else max(_SHOWN, count - size)
     segments = padded(segments, size + room)
-    data = {n: dataclasses.replace(d, **places[n].padded(len(d.index))._asdict()) for n, d in density.data.items()}
+    data = {n: dataclasses.replace(d, **vars(places[n].padded(len(d.index)))) for n, d in density.data.items()}
     return dataclasses.replace(density, segments=segments, data=data)
 
 
