@@ -58,6 +58,7 @@ def later(record: Record, t: float) -> bool:
     for course in record.inputs.courses.values():
         for column in (course.starts, course.ends, course.known):
             moments += column[np.isfinite(column)].tolist()
+    moments += [time for one in record.covariates.values() for time, _ in one.changes]
     moments += [float(time) for line in record.ledger for time in line.times if np.isfinite(time)]
     return max(moments) > t
 
@@ -87,7 +88,7 @@ def shuffled(record: Record, t: float, rng: np.random.Generator) -> Record:
 def reread(tables: mimic.Tables, stay: int, t: float, rng: np.random.Generator) -> Record | None:
     """Read a stay again with the chart's values after `t` exchanged among the rows of their items.
 
-    Weight and height are fixed and taken from the whole stay; the chart's copies of laboratory values show which clock
+    Weight and height are fixed and taken from the first day or the whole stay; the chart's copies of laboratory values show which clock
     the laboratory keeps, which is a matter of the calendar.
     """
     row = tables.stays[tables.stays["stay"] == stay].iloc[0]
