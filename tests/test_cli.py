@@ -214,7 +214,7 @@ def test_the_environment_decides_where_compiled_programs_are_kept(tmp_path):
 def test_progress_shows_the_stage(capsys, monkeypatch, twin):
     stages = []
 
-    def fit(model, record, *, key, method, progress):
+    def fit(model, record, *, key, method, population, progress):
         for stage in ("search for modes", "importance sampling"):
             progress(stage, 0.5)
             stages.append(stage)
