@@ -1,7 +1,7 @@
 """The measurements of one patient as a joint density takes them: in the model's units, padded to one length."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import equinox as eqx
 import numpy as np
@@ -13,15 +13,16 @@ from ..patient.series import Series
 from ..patient.units import convert
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """Where measurements lie among the segments: at borders, or so long after a segment's start; see `Data`."""
 
-    index: np.ndarray  # type: ignore[assignment]  # a tuple's own method of this name is never asked for
+    index: np.ndarray
     after: np.ndarray | None = None
 
     def padded(self, length: int) -> "Place":
         """Return the last place repeated up to a length."""
-        return Place(to_length(self[0], length), None if self.after is None else to_length(self.after, length))
+        return Place(to_length(self.index, length), None if self.after is None else to_length(self.after, length))
 
 
 class Data(eqx.Module):
