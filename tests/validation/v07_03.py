@@ -88,7 +88,8 @@ def shuffled(record: Record, t: float, rng: np.random.Generator) -> Record:
 def reread(tables: mimic.Tables, stay: int, t: float, rng: np.random.Generator) -> Record | None:
     """Read a stay again with the chart's values after `t` exchanged among the rows of their items.
 
-    Weight and height are fixed and taken from the first day or the whole stay; the chart's copies of laboratory values show which clock
+    Weight and height are fixed and taken from the first day or the whole stay; the chart's copies of laboratory
+    values show which clock
     the laboratory keeps, which is a matter of the calendar.
     """
     row = tables.stays[tables.stays["stay"] == stay].iloc[0]
