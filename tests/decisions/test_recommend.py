@@ -248,6 +248,9 @@ def test_an_effect_that_the_data_do_not_tell_is_no_ground_for_a_recommendation()
     accepted = asked(twin, published=True)
     assert not accepted.abstains
     assert "rests on published or prior knowledge" in " ".join(accepted.caveats)
+    looked_at = [option for option in accepted.options if option.risks]
+    assert looked_at
+    assert all(abstention.RESTS_ON_OTHERS in option.why for option in looked_at)
 
 
 def test_an_effect_that_was_seen_is_told_with_its_interval():

@@ -12,11 +12,13 @@ import pandas as pd
 
 import twinprob as tp
 from tests import ROOT
-from tests.validation import rivals, shared_data
+from tests.validation import persons, shared_data
 from twinprob.inference.methods.filter import Filter
+from twinprob.patient.units import convert
 from twinprob.validation.evaluate import Evaluation, evaluate
 
 NAME = "icing-mimic3"
+USUAL = 8.0  # mmol/L
 CLASSES = ("0.4–1.5 h", "1.5–2.5 h")
 # No refits: one of the 640 h of the longest stay costs minutes. A surprise is taken in stages instead.
 ROLLING = Filter(particles=4096, collapse=0.0, surprise=0.0)
@@ -61,11 +63,21 @@ def rolled(stays, populations, *, rolling: Filter = ROLLING, key=None) -> Evalua
 
 
 def judged(evaluation: Evaluation, records: Sequence[tp.Record]) -> pd.DataFrame:
-    """Return the table of all forecasters, the regression among them, one row per forecaster and pair."""
-    pairs = rivals.own(evaluation.scores.pairs)
-    frame = pd.concat([evaluation.scores.table(), rivals.regression(pairs, records).table()], ignore_index=True)
+    """Return the table of all forecasters, one row per forecaster and pair, with the insulin that ran (U/h)."""
+    frame = evaluation.scores.table()
+    pairs = frame[["patient", "origin"]].drop_duplicates()
+    rates = {(i, t): insulin(records[i], t) for i, t in pairs.itertuples(index=False)}
+    frame["insulin"] = [rates[pair] for pair in frame[["patient", "origin"]].itertuples(index=False, name=None)]
     frame["person"] = [records[i].person or str(i) for i in frame["patient"]]
     return frame
+
+
+def insulin(record: tp.Record, time: float) -> float:
+    """Return the insulin (U/h) that was known at a time to run."""
+    if "insulin" not in record.inputs:
+        return 0.0
+    course = record.inputs["insulin"].until(time)
+    return float(convert(course.at(time), course.unit, "U/h", variable="insulin"))
 
 
 def told(population: tp.Population) -> dict[str, Any]:
@@ -84,15 +96,14 @@ def ratio(frame: pd.DataFrame, rival: str, column: str = "interval_score") -> tu
     twin, other = means(frame, "twin", column), means(frame, rival, column)
     person = frame.groupby("patient")["person"].first().loc[twin.index].to_numpy()
     a, b = twin.to_numpy(), other.loc[twin.index].to_numpy()
-    low, high = rivals.bootstrap(lambda rows: a[rows].mean() / b[rows].mean(), person)
+    low, high = persons.bootstrap(lambda rows: a[rows].mean() / b[rows].mean(), person)
     return float(a.mean() / b.mean()), low, high
 
 
-def slopes(frame: pd.DataFrame, records: Sequence[tp.Record], forecaster: str = "twin") -> dict[str, tuple]:
+def slopes(frame: pd.DataFrame, forecaster: str = "twin") -> dict[str, tuple]:
     """Return the slope of log(value / median) on log(last / 8) and on log(1 + insulin in U/h), with standard errors."""
     mine = frame[frame["forecaster"] == forecaster]
-    place, _ = rivals.features(mine.drop(columns="forecaster"), records)
     residuals = np.log(mine["value"] / mine["median"]).to_numpy()
     groups = mine["person"].to_numpy()
-    columns = {"last value": 1, "insulin rate": 3}
-    return {name: rivals.slope(residuals, place[:, i], groups) for name, i in columns.items()}
+    against = {"last value": np.log(mine["last"] / USUAL), "insulin rate": np.log1p(mine["insulin"])}
+    return {name: persons.slope(residuals, values.to_numpy(), groups) for name, values in against.items()}

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.cases import OWN, Washout
+from twinprob.models.respiratory import ChartedMechanics
 from twinprob.patient.inputs import Inputs
 from twinprob.patient.record import Record
 from twinprob.validation.rivals import features, held, rivals, untreated
@@ -20,7 +21,16 @@ def cohort(persons=12, each=20, seed=0) -> pd.DataFrame:
         rate = chance.uniform(0.0, 3.0, each)
         value = np.exp(np.log(last) - 0.5 * np.log(last / 8.0) - 0.1 * rate + SPREAD * chance.standard_normal(each))
         columns = {"variable": "glucose", "horizon": "0.4–1.5 h", "hours_ahead": 1.0, "person": f"p{person}"}
-        columns |= {"last": last, "trend": last, "smoothed": last, "own": 0.1, "rate insulin": rate, "value": value}
+        columns |= {
+            "last": last,
+            "trend": last,
+            "smoothed": last,
+            "own": 0.1,
+            "usual": np.log(last),
+            "move": 0.0,
+            "rate insulin": rate,
+            "value": value,
+        }
         rows.append(pd.DataFrame(columns))
     return pd.concat(rows, ignore_index=True)
 
@@ -65,6 +75,30 @@ def test_what_is_known_at_the_origin():
     assert found["smoothed"] == pytest.approx((share * 4.0 + 8.0) / (share + 1.0))
     assert found["own"] == pytest.approx(np.log(2.0))
     assert found["rate drive"] == pytest.approx(2.0)
+
+
+def test_a_row_charted_after_the_origin_is_not_known_there():
+    late = Inputs.infusions("drive", [0.0], [np.inf], [2.0], "1/min", own=OWN, known=[100.0])
+    record = Record.build({"amount": ([0.0, 60.0, 120.0], [4.0, 8.0, 9.0], "1")}, late, own=OWN, start=0.0)
+    pairs = pd.DataFrame({"variable": ["amount"], "unit": ["1"], "origin": [60.0], "time": [120.0]})
+    assert features(Washout(), record, pairs)["rate drive"].iloc[0] == 0.0
+
+
+def test_what_is_measured_above_an_unknown_setting_is_unknown_and_not_above_zero():
+    given = Inputs.settings("peep", [30.0], [10.0], "cmH2O")
+    plateaus = {"plateau_pressure": ([0.0, 60.0, 120.0], [20.0, 26.0, 30.0], "cmH2O")}
+    record = Record.build(plateaus, given, start=0.0)
+    pairs = pd.DataFrame({"variable": "plateau_pressure", "unit": "cmH2O", "origin": [0.0, 60.0], "time": 120.0})
+    found = features(ChartedMechanics(), record, pairs)["above peep"].to_numpy()
+    assert np.isnan(found[0])
+    assert found[1] == 26.0  # 16 above a PEEP of 10; of the first plateau nothing is known
+
+
+def test_what_is_not_known_of_any_pair_says_nothing():
+    pairs = cohort(8)
+    bare = pairs.assign(own=np.nan, move=np.nan)  # alike for all pairs before
+    before, after = (medians(rivals(x)["regression"]) for x in (pairs, bare))
+    np.testing.assert_allclose(after, before, rtol=1e-6)
 
 
 def test_treatment_is_switched_off_in_the_past_and_held_where_it_is_needed():

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from tests.validation import Result, glucose_stays, rivals
+from tests.validation import Result, glucose_stays
 from tests.validation.glucose_stays import CLASSES, means, ratio
 
 LIMIT = 5400
@@ -21,10 +21,10 @@ def measure() -> Result:
     evaluation = glucose_stays.rolled(stays, populations)
     frame = glucose_stays.judged(evaluation, records)
     frame["since"] = frame["origin"] - [records[i].start + stays[i][1] for i in frame["patient"]]
-    return result(frame, records, {"populations": [glucose_stays.told(one) for one in populations]})
+    return result(frame, {"populations": [glucose_stays.told(one) for one in populations]})
 
 
-def result(frame: pd.DataFrame, records, details: dict) -> Result:
+def result(frame: pd.DataFrame, details: dict) -> Result:
     """Compare the twin with its rivals in each class, and look at what its errors depend on."""
     parts, holds = [], True
     for name, bar in BARS.items():
@@ -33,13 +33,13 @@ def result(frame: pd.DataFrame, records, details: dict) -> Result:
         holds &= passed
         details[name] = told
     near = frame[frame["horizon"] == CLASSES[0]]
-    for name, (found, error) in glucose_stays.slopes(near, records).items():
+    for name, (found, error) in glucose_stays.slopes(near).items():
         parts.append(f"slope on {name} {found:.3f} ± {error:.3f}")
         holds &= abs(found) <= 2 * error
     early = near[near["since"] < EARLY]
     twin, last = (float(means(early, who, "absolute_error").mean()) for who in ("twin", "persistence"))
     parts.append(f"first 8 h: MAE {twin:.2f} (persistence {last:.2f})")
-    details["by insulin rate and last value"] = bins(near, records)
+    details["by insulin rate and last value"] = bins(near)
     return Result(figure="; ".join(parts), holds=bool(holds and twin < last), details=details)
 
 
@@ -68,15 +68,14 @@ def said(found: tuple[float, float, float]) -> str:
     return f"{found[0]:.2f} [{found[1]:.2f}, {found[2]:.2f}]"
 
 
-def bins(frame: pd.DataFrame, records) -> dict:
+def bins(frame: pd.DataFrame) -> dict:
     """Return how glucose moved and how the twin said, in logs, by insulin rate (U/h) and by last value (mmol/L)."""
     mine = frame[frame["forecaster"] == "twin"]
-    place, _ = rivals.features(mine.drop(columns="forecaster"), records)
     moved = np.log(mine["value"] / mine["last"]).to_numpy()
     meant = np.log(mine["median"] / mine["last"]).to_numpy()
     found = {}
     cuts = {
-        "U/h": (np.expm1(place[:, 3]), (-0.1, 0.5, 2.0, 4.0, 8.0, 1e3)),
+        "U/h": (mine["insulin"].to_numpy(), (-0.1, 0.5, 2.0, 4.0, 8.0, 1e3)),
         "mmol/L": (mine["last"].to_numpy(), (0.0, 5.0, 7.0, 9.0, 12.0, 1e3)),
     }
     for unit, (values, edges) in cuts.items():

@@ -21,6 +21,7 @@ OUTSIDE = "the patient lies outside what the population covers"
 POTASSIUM = "potassium is low, or was measured too long ago"
 NOTHING = "no candidate is within the limits"
 FAILED = "too many draws could not be solved"
+RESTS_ON_OTHERS = "The effect of a treatment rests on published or prior knowledge, not on this patient's data."
 _POTASSIUM, _POTASSIUM_AGE = 3.3, 360.0  # mmol/L, min; a rule for ketoacidosis, taken as a setting
 _PRIOR_DRAWS = 500
 

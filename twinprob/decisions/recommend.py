@@ -22,7 +22,18 @@ from ..patient.require import (
     require_spacing,
     require_within,
 )
-from .abstention import FAILED, NOTHING, Reason, diagnosed, effects, outside, potassium, stale, undetermined
+from .abstention import (
+    FAILED,
+    NOTHING,
+    RESTS_ON_OTHERS,
+    Reason,
+    diagnosed,
+    effects,
+    outside,
+    potassium,
+    stale,
+    undetermined,
+)
 from .goal import Cap, Goal, Planned, planned
 from .recommendation import MEASURE_FIRST, NO_CHANGE, Option, Recommendation
 
@@ -115,11 +126,13 @@ def recommend(
     reasons += low_potassium
     done = effects(twin, [one.inputs for one in tried[1:]], goal.output, float(times[-1]), key)
     if published:
-        caveats += [str(one) for one in undetermined(done) and done]
+        caveats += [reason.evidence for reason in undetermined(done)]
     else:
         reasons += undetermined(done)
     looked = _looked(twin, tried, times, events, goal, key)
     options = [_option(twin, one, looked.get(one.name), events, goal, hours) for one in plans]
+    if published and undetermined(done):
+        options = [dataclasses.replace(o, why=f"{o.why} {RESTS_ON_OTHERS}".strip()) if o.risks else o for o in options]
     reasons += _unsolved(options) + _none_within(options, events)
     saved = _saved(twin, first, options, times, goal, key) if waiting and not reasons else math.nan
     options = _ranked(options, looked, goal, twin) if not reasons else options

@@ -342,9 +342,6 @@ def _shipped(name: Any) -> Path | None:
     return folder / name / "population.nc"
 
 
-# ---- the unknowns a population describes ----------------------------------------------------------------------------
-
-
 def _motion(process) -> str:
     if process is None:
         return "no process"

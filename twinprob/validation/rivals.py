@@ -40,10 +40,11 @@ def features(model: AbstractModel, record: Record, pairs: pd.DataFrame) -> pd.Da
     Returns
     -------
     frame : pandas.DataFrame
-        Columns smoothed (the exponentially smoothed value), own (root mean square of the differences between the
-        record's values so far, of their logarithms where positive), one column `above <input>` for each input in the
-        output's unit (the smoothed difference, added to the input as it is at the forecast's time) and one
-        `rate <input>` for each other input: its mean over the hour before the origin.
+        Columns smoothed (the exponentially smoothed value), usual (the mean of the record's values so far, of
+        logarithms where positive), own (the root mean square of their differences, likewise), move (the last of
+        these), one column `above <input>` for each input in the output's unit (the smoothed difference, added to the
+        input as it is at the forecast's time) and one `rate <input>` for each other input: its mean over the hour
+        before the origin, as it was known then. What is not known is NaN.
     """
     declared = model.quantities(model.Input)
     names = [name for name in declared if name in record.inputs and not declared[name].measured]
@@ -55,26 +56,38 @@ def features(model: AbstractModel, record: Record, pairs: pd.DataFrame) -> pd.Da
         values = np.asarray(convert(series.values[known], series.unit, pair.unit, variable=pair.variable), float)
         share = np.exp((times - pair.origin) / _FADING)
         share = share / share.sum() if len(times) else share
-        row = {"smoothed": float(share @ values) if len(times) else np.nan, "own": _varied(values)}
+        row = {"smoothed": float(share @ values) if len(times) else np.nan, **_own(values)}
         for name in names:
             course, unit = record.inputs[name], declared[name].unit
-            when = np.append(times, pair.time) if unit == pair.unit else pair.origin - np.arange(5.0, 60.0, 10.0)
-            level = convert(course.at(when), course.unit, unit, variable=name, weight=record.weight)
-            level = np.nan_to_num(np.asarray(level, float))
+            known_then = course.until(pair.origin)  # a row charted later was not known
+
+            def level(course, when, name=name, unit=unit):
+                rates = convert(course.at(when), course.unit, unit, variable=name, weight=record.weight)
+                return np.asarray(rates, float)
+
             if unit == pair.unit:
-                row[f"above {name}"] = float(share @ (values - level[:-1]) + level[-1]) if len(times) else np.nan
+                away = values - level(known_then, times)
+                some = np.isfinite(away)
+                row[f"above {name}"] = (
+                    float(share[some] @ away[some] / share[some].sum() + level(course, pair.time))
+                    if some.any()
+                    else np.nan
+                )
             else:
-                row[f"rate {name}"] = float(np.mean(level))
+                row[f"rate {name}"] = float(np.mean(level(known_then, pair.origin - np.arange(5.0, 60.0, 10.0))))
         rows.append(row)
     return pd.DataFrame(rows, index=pairs.index)
 
 
-def _varied(values: np.ndarray) -> float:
-    """Return the root mean square of the differences between values, of logarithms where all are positive."""
-    if len(values) < 2:
-        return np.nan
+def _own(values: np.ndarray) -> dict[str, float]:
+    """Return a patient's own mean, root mean square of differences and last difference; of logs where positive."""
     scaled = np.log(values) if np.all(values > 0) else values
-    return float(np.sqrt(np.mean(np.diff(scaled) ** 2)))
+    moves = np.diff(scaled)
+    return {
+        "usual": float(np.mean(scaled)) if len(scaled) else np.nan,
+        "own": float(np.sqrt(np.mean(moves**2))) if len(moves) else np.nan,
+        "move": float(moves[-1]) if len(moves) else np.nan,
+    }
 
 
 def rivals(pairs: pd.DataFrame) -> dict[str, Forecasts]:
@@ -164,8 +177,9 @@ def _lines(pairs: pd.DataFrame) -> Forecasts:
 def _regressions(pairs: pd.DataFrame) -> Forecasts:
     """Forecast by a regression with Student-t errors, in logarithms where all values are positive.
 
-    The change from the last value is linear in that value, the hours ahead, the inputs' rates and the person's own
-    variability; the logarithm of the errors' size in the hours and the variability.
+    The change from the last value is linear in that value, the hours ahead, the inputs' rates, and the person's own
+    mean, variability and last move; the logarithm of the errors' size in the hours and the variability. What is not
+    known is taken as usual among those learned on.
     """
     members: list[np.ndarray] = [np.full(1, np.nan)] * len(pairs)
     from scipy.stats import t  # here because importing it takes long
@@ -195,14 +209,14 @@ def _log_or_not(values: pd.Series, positive: bool) -> np.ndarray:
 
 
 def _designs(part: pd.DataFrame, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the columns behind the mean and behind the logarithm of the size of errors, (pair, column)."""
+    """Return the columns behind the mean and behind the logarithm of the errors' size, (pair, column); NaN unknown."""
     hours = np.log(np.maximum(part["hours_ahead"].to_numpy(float), 0.05))
     own = part["own"].to_numpy(float)
-    varied = np.log(np.maximum(np.where(np.isfinite(own), own, np.nanmedian(np.append(own, 0.1))), 1e-3))
-    rates = [part[name].fillna(0.0).to_numpy(float) for name in part.columns if str(name).startswith("rate ")]
-    rates = [rate for rate in rates if np.ptp(rate) > 0]
+    varied = np.log(np.maximum(own, 1e-3))
+    rates = [part[name].to_numpy(float) for name in part.columns if str(name).startswith("rate ")]
+    personal = [part["usual"].to_numpy(float) - last, part["move"].to_numpy(float)]
     ones = np.ones(len(part))
-    return np.stack([ones, last, hours, varied, *rates], axis=1), np.stack([ones, hours, varied], axis=1)
+    return np.stack([ones, last, hours, varied, *personal, *rates], axis=1), np.stack([ones, hours, varied], axis=1)
 
 
 def _student(mean, size, aim, others, mine, share) -> tuple[np.ndarray, np.ndarray]:
@@ -231,10 +245,17 @@ def _student(mean, size, aim, others, mine, share) -> tuple[np.ndarray, np.ndarr
 
 
 def _scaled(learned: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return columns with the mean and spread of those learned on taken off, the constant left alone."""
-    center, spread = learned.mean(axis=0), learned.std(axis=0)
+    """Return columns with the mean and spread of those learned on taken off, the constant left alone.
+
+    What is not known stands at that mean; a column of which those learned on know nothing says nothing.
+    """
+    known = np.isfinite(learned)
+    count = np.maximum(known.sum(axis=0), 1)
+    center = np.where(known, learned, 0.0).sum(axis=0) / count
+    spread = np.sqrt(np.where(known, (learned - center) ** 2, 0.0).sum(axis=0) / count)
     center[0], spread = 0.0, np.where(spread > 1e-9, spread, 1.0)
-    return (learned - center) / spread, (own - center) / spread
+    mine = np.where(known.any(axis=0), (own - center) / spread, 0.0)
+    return np.nan_to_num((learned - center) / spread), np.nan_to_num(mine)
 
 
 # ---- treatment switched off -----------------------------------------------------------------------------------------
