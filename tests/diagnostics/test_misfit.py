@@ -121,7 +121,7 @@ def test_the_age_of_the_last_measurement_is_said_and_judged(twin):  # noqa: F811
     old = dataclasses.replace(twin, record=dataclasses.replace(twin.record, end=twin.now + 2760.0))
     found = finding(old, "last measurement: glucose")
     assert (fresh.verdict, found.verdict) == ("trustworthy", "use with care")
-    assert f"{(old.now - twin.record.observations['glucose'].times[-1]) / 60:.1f} h before" in found.evidence
+    assert f"{(old.now - twin.record.observations['glucose'].times[-1]) / 60:.3g} h before" in found.evidence
 
 
 def test_draws_that_failed_do_not_hide_a_misfit(twin):  # noqa: F811

@@ -18,7 +18,7 @@ from twinprob.models.metabolic import ICING, MinimalModel
 
 GROUPS = {
     "posterior", "prior", "posterior_predictive", "prior_predictive", "log_likelihood", "log_prior", "sample_stats",
-    "observed_data", "constant_data", "trajectory", "state", "unconstrained", "modes",
+    "observed_data", "constant_data", "trajectory", "state", "unconstrained", "modes", "neighbors",
 }  # fmt: skip
 
 

@@ -67,7 +67,8 @@ def test_a_report_needs_nothing_from_elsewhere(page):
 
 def test_a_report_gives_verdict_risk_and_provenance(text):
     found = [re.search(pattern, text) is not None for pattern in (
-        r"How far to trust it: (trustworthy|use with care|do not use)", r"P\(glucose < 4 mmol/L within 3 h\) = 0\.",
+        r"How far to trust it: (trustworthy|use with care|do not use)",
+        r"P\(glucose < 4 mmol/L within 3 h\) [=<] 0\.\d+",
         r"data_hash [0-9a-f]{64}",
     )]  # fmt: skip
     assert found == [True, True, True]

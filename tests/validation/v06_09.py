@@ -20,6 +20,7 @@ from tests.validation import Result, rows
 from tests.validation.acceptance import LINES
 from tests.validation.faults import Fault
 from tests.validation.faults.beliefs import BELIEFS
+from tests.validation.faults.choices import CHOICES
 from tests.validation.faults.fork import prepare, run_tests
 from tests.validation.faults.judgments import JUDGMENTS
 from tests.validation.faults.patients import PATIENTS
@@ -30,7 +31,7 @@ LINE = "06.9"
 LIMIT = 14400
 FEWEST, SHARE = 120, 0.95
 NAMED_LIMIT, WING_LIMIT = 300.0, 1500.0
-ALL = (*PATIENTS, *PHYSIOLOGY, *BELIEFS, *JUDGMENTS)
+ALL = (*PATIENTS, *PHYSIOLOGY, *BELIEFS, *JUDGMENTS, *CHOICES)
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - |$)", re.MULTILINE)
 
 

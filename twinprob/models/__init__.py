@@ -27,7 +27,8 @@ def by_name() -> dict[str, type[eqx.Module]]:
     found: dict[str, type[eqx.Module]] = {}
     for module in pkgutil.walk_packages(__path__, f"{__name__}."):
         for name, cls in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-            if issubclass(cls, eqx.Module) and cls.__module__ == module.name:
+            abstract = name.startswith("Abstract")
+            if issubclass(cls, eqx.Module) and cls.__module__ == module.name and not abstract:
                 if name in found:
                     raise RuntimeError(f"`{name}` is the name of two classes of twinprob.models; rename one.")
                 found[name] = cls
