@@ -11,12 +11,14 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 from jaxtyping import Array
+from scipy import stats
 
 import twinprob as tp
 from tests.twins import small_twin
 from twinprob.decisions import abstention
 from twinprob.decisions.goal import sized
 from twinprob.forecasting.alternatives import alternatives
+from twinprob.inference.outcomes import GROUP, Outcomes
 from twinprob.labels import tree
 from twinprob.modeling.model import AbstractModel, parameter, quantity
 from twinprob.modeling.observation import Gaussian, Observation
@@ -212,6 +214,44 @@ def test_the_limits_that_hold_plans_back_and_the_draws_are_said():
     assert f"candidates held back by the limit: {LIMIT}" in said
     assert "2000 draws" in said
     assert "not a medical device" in said
+
+
+# ---- own errors ------------------------------------------------------------------------------------------------------
+
+
+def with_outcomes(scores):
+    """The twin after own forecasts whose values lay so many standard deviations from their medians."""
+    count = len(scores)
+    kept = Outcomes(30.0 * np.arange(count), np.full(count, 60.0), stats.norm.cdf(scores), np.full(count, "level"))
+    groups = {name: node.to_dataset() for name, node in drip().tree.children.items()}
+    return dataclasses.replace(drip(), tree=tree({**groups, GROUP: kept.labeled()}, drip().tree.attrs))
+
+
+EVEN = np.random.default_rng(0).permutation(stats.norm.ppf((np.arange(60) + 0.5) / 60))
+
+
+@pytest.mark.parametrize("scores", [EVEN[:20], 3.0 * EVEN[:7]])
+def test_a_twin_that_was_right_or_is_hardly_known_is_left_as_it_is(scores):
+    found = asked(with_outcomes(scores))
+    assert found["drive 1.5 U/h"].risks == usual()["drive 1.5 U/h"].risks
+    assert not [text for text in found.caveats if "own forecasts" in text]
+
+
+def test_a_twin_that_was_too_narrow_is_widened_by_what_it_erred():
+    found = asked(with_outcomes(1.6 * EVEN))
+    wide, own = (x["drive 1.5 U/h"].fans["level"][:, -1] for x in (found, usual()))
+    factor = (wide[4] - wide[0]) / (own[4] - own[0])
+    assert factor == pytest.approx(1.6, rel=3 / np.sqrt(2 * 40))  # 60 fading forecasts are worth about 40
+    assert wide[2] == pytest.approx(own[2], abs=0.1 * (own[4] - own[0]))
+    assert found["drive 2.5 U/h"].risks[0].probability > usual()["drive 2.5 U/h"].risks[0].probability
+    assert any("errors of 60 own forecasts" in text for text in found.caveats)
+
+
+def test_a_twin_that_forecast_too_high_is_moved_down():
+    found = asked(with_outcomes(EVEN - 1.0))
+    low, own = (x["drive 1.5 U/h"].fans["level"][:, -1] for x in (found, usual()))
+    spread = (own[4] - own[0]) / 3.29
+    assert (low[2] - own[2]) / spread == pytest.approx(-1.0, abs=0.5)
 
 
 # ---- caps ------------------------------------------------------------------------------------------------------------

@@ -63,10 +63,10 @@ def test_old_forecasts_fade():
 def test_draws_are_moved_as_a_normal_is():
     draws = 2.0 * even(2000)
     state = Recalibration({"level": Taught({(-1, False): 1.5}, {(-1, False): 0.5}, 1e-3, 1e-3)}).state("level", own([]))
-    moved = transported(draws, state, 1.0)
+    moved = transported(draws, state.at(1.0))
     assert np.allclose(np.quantile(moved, [0.05, 0.5, 0.95]), 2.0 * (0.5 + 1.5 * LEVELS), atol=0.05)
     assert np.array_equal(np.argsort(moved), np.argsort(draws))
-    positive = transported(np.exp(even(2000)), state, 1.0)
+    positive = transported(np.exp(even(2000)), state.at(1.0))
     assert np.all(positive > 0)
 
 

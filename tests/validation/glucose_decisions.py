@@ -120,7 +120,8 @@ def ran_in(who: VirtualPatients, cv: float, seed: int) -> Ward:
 
 
 def followed(count: int, believed: Callable[[Any], Any], *, seed: int = 0, cv: float = 0.05, decisions: int = DECISIONS,
-             observations=None, method=None, say: bool = False, **changed) -> pd.DataFrame:  # fmt: skip
+             observations=None, method=None, published: bool = True, say: bool = False,
+             **changed) -> pd.DataFrame:  # fmt: skip
     """Let a twin decide for many patients, and return one row per decision.
 
     Parameters
@@ -138,20 +139,17 @@ def followed(count: int, believed: Callable[[Any], Any], *, seed: int = 0, cv: f
     for turn in range(decisions):
         rates, begun = np.zeros(count), len(rows)
         for i, twin in enumerate(twins):
-            asked = recommend(
-                twin, GRID, goal=GOAL, limits={EVENT: MOST}, caps=CAPS, hours=HORIZON, key=jax.random.key(turn)
-            )
-            running = ward.rates[-1][1][i]
+            # The sensitivity's law is the population's: to decide on it is no guess here.
+            asked = recommend(twin, GRID, goal=GOAL, limits={EVENT: MOST}, caps=CAPS, hours=HORIZON,
+                              published=published, key=jax.random.key(turn))  # fmt: skip
+            looked_at = [option for option in asked.options if option.risks]
             best = next((option for option in asked.options if option.rank == 1), None)
-            wished = min((o for o in asked.options if o.risks), key=lambda o: o.cost, default=None)
-            quiet = min((o for o in asked.options if o.risks), key=lambda o: o.risks[0].probability, default=None)
-            chosen = best if best is not None else quiet
-            named = chosen is not None and chosen.name != "no change"
-            rates[i] = float(chosen.name.split()[1]) if named else running
+            wished = min(looked_at, key=lambda o: o.cost)
+            chosen = best if best is not None else min(looked_at, key=lambda o: o.risks[0].probability)
+            rates[i] = ward.rates[-1][1][i] if chosen.name == "no change" else float(chosen.name.split()[1])
             rows.append({
                 "patient": i, "turn": turn, "accepted": best is not None, "rate": rates[i],
-                "stated": chosen.risks[0].probability if chosen is not None and chosen.risks else np.nan,
-                "bound": wished is not None and not wished.feasible,
+                "stated": chosen.risks[0].probability, "bound": not wished.feasible,
                 "reason": "" if best is not None else "; ".join(reason.what for reason in asked.reasons),
             })  # fmt: skip
         truth = ward.go_on(rates, HORIZON)[:, 1::2]  # the ten-minute grid on which the risk was stated

@@ -54,7 +54,7 @@ def patient(settings: Recalibration, factor: float, error, chance) -> list[dict]
         ways = {
             "right": right,
             "twin": np.quantile(draws, LEVELS),
-            "recalibrated": np.quantile(transported(draws, state, 1.0), LEVELS),
+            "recalibrated": np.quantile(transported(draws, state.at(1.0)), LEVELS),
             "own quantiles": (-far, far),
             "adaptive conformal": adaptive,
         }

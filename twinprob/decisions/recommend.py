@@ -11,6 +11,7 @@ from ..design.candidate import Candidate, Choice, check_output
 from ..design.next_measurement import next_measurement
 from ..dynamics.precision import in_double_precision
 from ..forecasting.alternatives import Alternatives, alternatives
+from ..forecasting.recalibration import Recalibration
 from ..forecasting.risk import Event, counted
 from ..inference.twin import Twin
 from ..patient.require import (
@@ -35,6 +36,7 @@ from .abstention import (
     undetermined,
 )
 from .goal import Cap, Goal, Planned, planned
+from .own_errors import moved, sentences, states
 from .recommendation import MEASURE_FIRST, NO_CHANGE, Option, Recommendation
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -59,6 +61,7 @@ def recommend(
     published: bool = False,
     measure: Candidate | None = None,
     waiting: float = 0.0,
+    recalibration: Recalibration | None = None,
 ) -> Recommendation:
     """Rank plans by expected cost among those whose risks stay within limits, or say why not.
 
@@ -92,6 +95,11 @@ def recommend(
     waiting : float
         What waiting for it costs, in the goal's cost per hour: "measure first" comes first where the measurement is
         expected to save more.
+    recalibration : Recalibration, optional
+        What other patients taught, from `learn_recalibration`: forecasts are moved as it and the twin's own past
+        forecasts ask. Without it they are moved where at least eight own forecasts say, 90 % sure, that the twin was
+        too narrow or to one side; the caveats say what was done. Learned on measured values and applied to the outputs
+        behind them.
 
     Returns
     -------
@@ -112,6 +120,7 @@ def recommend(
     require_key(key)
     require_kinds(twin=(twin, Twin), goal=(goal, Goal), limits=(limits, Mapping), published=(published, bool))
     require_kinds(measure=(measure, Candidate, None), caps=(caps, Mapping, None))
+    require_kinds(recalibration=(recalibration, Recalibration, None))
     hours, age = require_hours(hours), require_spacing("Argument `oldest`", oldest)
     require_within("Argument `waiting`", waiting, number(0.0), "the cost of waiting, 0.1 for example")
     check_output(twin, goal.output, "The goal")
@@ -129,7 +138,10 @@ def recommend(
         caveats += [reason.evidence for reason in undetermined(done)]
     else:
         reasons += undetermined(done)
-    looked = _looked(twin, tried, times, events, goal, key)
+    erred = states(twin, list(dict.fromkeys([goal.output, *(e.output for e, _ in events)])), recalibration)
+    caveats += sentences(erred, hours)
+    changing = {one.name: bool(len(one.inputs.names)) for one in tried}
+    looked = moved(_looked(twin, tried, times, events, goal, key), erred, twin.now, changing)
     options = [_option(twin, one, looked.get(one.name), events, goal, hours) for one in plans]
     if published and undetermined(done):
         options = [dataclasses.replace(o, why=f"{o.why} {RESTS_ON_OTHERS}".strip()) if o.risks else o for o in options]

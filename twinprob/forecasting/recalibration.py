@@ -121,8 +121,16 @@ class State:
     weights: np.ndarray
     count: int
 
-    def moved(self, levels, hours: float, changed: bool = False) -> np.ndarray:
-        """Return where the twin's standard-normal levels (level,) belong: a level z becomes the one returned."""
+    @property
+    def evidence(self) -> tuple[float, float]:
+        """How probable it is that the patient's own factor is above 1, and that the own shift is upward."""
+        wider = _LOG_SCALES > 0.0
+        at_one, at_zero = self.weights.sum(axis=1)[_LOG_SCALES == 0.0], self.weights.sum(axis=0)[_SHIFTS == 0.0]
+        up = self.weights.sum(axis=0)[_SHIFTS > 0.0].sum() + 0.5 * at_zero.sum()
+        return float(self.weights.sum(axis=1)[wider].sum() + 0.5 * at_one.sum()), float(up)
+
+    def at(self, hours: float, changed: bool = False) -> "Move":
+        """Return where levels of forecasts so far ahead belong."""
         widening, shift = (float(x[0]) for x in self.taught.of([hours], [changed]))
         scales = widening * np.exp(_LOG_SCALES)
         sharper = float(self.weights.sum(axis=1) @ (scales < 1.0))
@@ -134,15 +142,29 @@ class State:
         scale, own = scales[keep // len(_SHIFTS)], _SHIFTS[keep % len(_SHIFTS)]
         share = self.weights.ravel()[keep] / self.weights.ravel()[keep].sum()
         center = shift + widening * own
-        below = ndtr((_LEVELS[:, None] - center) / scale) @ share
-        aims = ndtr(np.asarray(levels, float))
-        inside = np.interp(aims, below, _LEVELS)
-        return np.clip(inside, -_FAR, _FAR)
+        return Move(ndtr((_LEVELS[:, None] - center) / scale) @ share)
+
+    def moved(self, levels, hours: float, changed: bool = False) -> np.ndarray:
+        """Return where the twin's standard-normal levels (level,) belong: a level z becomes the one returned."""
+        return self.at(hours, changed).moved(levels)
 
     def said(self, hours: float, changed: bool = False) -> tuple[float, float]:
         """Return the factor on the width of a 90 % interval, and the shift of the median in standard deviations."""
         low, middle, high = self.moved(np.array([-1.645, 0.0, 1.645]), hours, changed)
         return float((high - low) / 3.29), float(middle)
+
+
+@dataclass(frozen=True)
+class Move:
+    """Where the levels of a forecast belong: `below`, the probability below each of a grid of standard normals."""
+
+    below: np.ndarray
+
+    def moved(self, levels) -> np.ndarray:
+        """Return where standard-normal levels (level,) belong."""
+        from scipy.special import ndtr  # here because importing it takes long
+
+        return np.clip(np.interp(ndtr(np.asarray(levels, float)), self.below, _LEVELS), -_FAR, _FAR)
 
 
 def standard(pits) -> np.ndarray:
@@ -254,7 +276,7 @@ def recalibrate(ahead: Forecast, twin: Twin, recalibration: Recalibration | None
         state = settings.state(str(label), own, changes(twin, twin.record.inputs, own.times - own.ahead, own.times))
         values = group[label].values
         for i, h in enumerate(hours):
-            values[..., i] = transported(values[..., i], state, float(h), bool(moved[i]))
+            values[..., i] = transported(values[..., i], state.at(float(h), bool(moved[i])))
         group[label].values[...] = values
         factor, shift = state.said(float(hours[0]), bool(moved[0]))
         said.append(
@@ -276,15 +298,10 @@ def changes(twin: Twin, inputs, begins: np.ndarray, ends: np.ndarray) -> np.ndar
     return found
 
 
-def transported(draws: np.ndarray, state: State, hours: float, changed: bool = False) -> np.ndarray:
-    """Return draws moved to where the state puts their levels; ranks stay, and positive draws stay positive.
+def transported(draws: np.ndarray, move: Move) -> np.ndarray:
+    """Return draws (any shape; NaN where one could not be solved) moved to where their levels belong.
 
-    Parameters
-    ----------
-    draws : any shape; NaN where a draw could not be solved
-    state : State
-    hours : float, how far ahead
-    changed : bool, whether treatment changes until then
+    Ranks stay, and positive draws stay positive.
     """
     flat = np.asarray(draws, float).ravel()
     fine = np.flatnonzero(np.isfinite(flat))
@@ -294,7 +311,7 @@ def transported(draws: np.ndarray, state: State, hours: float, changed: bool = F
     values, positive = flat[order], bool(np.all(flat[fine] > 0))
     values = np.log(values) if positive else values
     levels = standard((np.arange(len(order)) + 0.5) / len(order))
-    aims = state.moved(levels, hours, changed)
+    aims = move.moved(levels)
     # Beyond the outer draws a normal goes on, as wide as the twin is between one and two standard deviations.
     found = np.interp(aims, levels, values)
     edge = min(2.0, levels[-1])
