@@ -300,6 +300,16 @@ def test_an_effect_that_was_seen_is_told_with_its_interval():
     assert effect.verdict == "determined"
 
 
+def test_what_was_never_tried_is_known_from_elsewhere_however_narrow():
+    plans = [Inputs.infusions("drive", drip().now, np.inf, rate, "U/h", own=OWN) for rate in (0.0, 4.0)]
+    untreated = dataclasses.replace(drip(), record=dataclasses.replace(drip().record, inputs=Inputs()))
+    (tried,), (never,) = (
+        abstention.effects(twin, plans, "level", drip().now + 180.0, KEY) for twin in (drip(), untreated)
+    )
+    assert never.contraction == pytest.approx(tried.contraction, abs=0.05)
+    assert (tried.verdict, never.verdict) == ("determined", "not determined")
+
+
 def test_an_old_measurement_is_no_ground_either():
     old = dataclasses.replace(drip(), record=dataclasses.replace(drip().record, end=drip().now + 300.0))
     assert abstention.STALE in reasons(asked(old))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..diagnostics.determination import NOT_DETERMINED, Grades, listed, parameters_of
-from ..diagnostics.diagnose import diagnose
+from ..diagnostics.diagnose import diagnose, untried
 from ..diagnostics.finding import REFUSE
 from ..forecasting.alternatives import alternatives
 from ..inference.twin import Twin
@@ -100,7 +100,7 @@ class Effect:
     contraction : float
         1 - (its interquartile range / that under the prior of the treatment's own parameters)².
     verdict : str
-        As for any determination.
+        As for any determination; "not determined" too where the input never changed while something was measured.
     """
 
     input: str
@@ -130,7 +130,7 @@ def effects(twin: Twin, plans: Sequence[Inputs], output: str, end: float, key) -
     does differs.
     """
     found, unit = [], twin.model.quantities(twin.model.Output)[output].unit
-    believed = _with_prior(twin)
+    believed, never = _with_prior(twin), untried(twin)
     for name, (least, most) in _extremes(twin, plans).items():
         draws = []
         for one in (twin, believed):
@@ -144,7 +144,8 @@ def effects(twin: Twin, plans: Sequence[Inputs], output: str, end: float, key) -
             mine, prior = (np.subtract(*np.quantile(x, [0.75, 0.25])) for x in draws)
             contraction = float(1.0 - (mine / max(prior, 1e-300)) ** 2)
         low, median, high = np.quantile(draws[0], [0.05, 0.5, 0.95]) if len(draws[0]) else (np.nan,) * 3
-        verdict = Grades().verdict(contraction)
+        # What was never tried on this patient is known from elsewhere, however narrow the model makes it.
+        verdict = NOT_DETERMINED if name in never else Grades().verdict(contraction)
         found.append(Effect(name, output, float(median), float(low), float(high), unit, contraction, verdict))
     return found
 

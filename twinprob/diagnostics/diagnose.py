@@ -103,11 +103,12 @@ def diagnose(twin: Twin) -> Diagnosis:
     order = tuple(sorted(findings, key=lambda f: -ORDER.index(f.verdict)))
     outputs = twin.model.quantities(twin.model.Output)
     seen = tuple(name for name in outputs if name in twin.record.observations)
-    return Diagnosis(order, seen, (*_untried(twin), *_loose(twin)))
+    untold = [f"the response to {name}, which never changed" for name in untried(twin)]
+    return Diagnosis(order, seen, (*untold, *_loose(twin)))
 
 
-def _untried(twin: Twin) -> list[str]:
-    """Name the responses that no measurement speaks of: inputs that never changed while something was measured."""
+def untried(twin: Twin) -> list[str]:
+    """Return the inputs whose response no measurement speaks of: they never changed while something was measured."""
     names, model = [], twin.model
     last = max((float(s.times[-1]) for s in twin.record.observations.values()), default=-math.inf)
     for name, declared in model.quantities(model.Input).items():
@@ -115,7 +116,7 @@ def _untried(twin: Twin) -> list[str]:
             continue
         times = twin.record.inputs[name].steps()[0] if name in twin.record.inputs else np.zeros(0)
         if not np.any((times >= twin.record.start) & (times < last)):
-            names.append(f"the response to {name}, which never changed")
+            names.append(name)
     return names
 
 
