@@ -17,6 +17,7 @@ import twinprob as tp
 from tests.twins import small_twin
 from twinprob.decisions import abstention
 from twinprob.decisions.goal import sized
+from twinprob.diagnostics.determination import NOT_DETERMINED
 from twinprob.forecasting.alternatives import alternatives
 from twinprob.inference.outcomes import GROUP, Outcomes
 from twinprob.labels import tree
@@ -307,7 +308,7 @@ def test_what_was_never_tried_is_known_from_elsewhere_however_narrow():
         abstention.effects(twin, plans, "level", drip().now + 180.0, KEY) for twin in (drip(), untreated)
     )
     assert never.contraction == pytest.approx(tried.contraction, abs=0.05)
-    assert (tried.verdict, never.verdict) == ("determined", "not determined")
+    assert (tried.verdict, never.verdict) == ("determined", NOT_DETERMINED)
 
 
 def test_an_old_measurement_is_no_ground_either():

@@ -100,7 +100,7 @@ class Effect:
     contraction : float
         1 - (its interquartile range / that under the prior of the treatment's own parameters)².
     verdict : str
-        As for any determination; "not determined" too where the input never changed while something was measured.
+        As for any determination; `NOT_DETERMINED` too where the input never changed while something was measured.
     """
 
     input: str
