@@ -7,7 +7,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import breaths, decisions, models, readers
-from .decisions import Cap, Goal, Recommendation, Trial, VirtualPatients, grid, load_trial, recommend, trial
+from .decisions import (
+    Cap,
+    Goal,
+    Monitor,
+    Policy,
+    Recommendation,
+    Trial,
+    VirtualPatients,
+    grid,
+    load_trial,
+    monitor,
+    recommend,
+    trial,
+)
 from .design import Candidate, Choice, Future, Ranking, Threshold, next_measurement
 from .diagnostics import (
     Comparison,
@@ -35,7 +48,19 @@ from .diagnostics import (
     structural,
 )
 from .dynamics import Adaptive, FixedStep, Trajectory, simulate
-from .forecasting import Forecast, Recalibration, Risk, forecast, learn_recalibration, plan, recalibrate, risk, warm
+from .forecasting import (
+    WATCHED,
+    Forecast,
+    Recalibration,
+    Risk,
+    Watch,
+    forecast,
+    learn_recalibration,
+    plan,
+    recalibrate,
+    risk,
+    warm,
+)
 from .inference import (
     NUTS,
     SMC,
@@ -76,7 +101,7 @@ from .patient import Inputs, Record, Series
 from .readers.examples import load_example
 from .readers.tidy import read_tidy
 from .readers.wide import read_wide
-from .validation import Calibration, Evaluation, Scores, calibrate, evaluate, score
+from .validation import Alarms, Calibration, Evaluation, Scores, calibrate, evaluate, judge_alarms, opponents, score
 
 if TYPE_CHECKING:
     from .presentation import export, messages, plots, report
@@ -86,8 +111,10 @@ __version__ = "0.2.0"
 __all__ = [
     "NUTS",
     "SMC",
+    "WATCHED",
     "AbstractModel",
     "Adaptive",
+    "Alarms",
     "Calibration",
     "Candidate",
     "Cap",
@@ -114,10 +141,12 @@ __all__ = [
     "Inputs",
     "Joint",
     "Laplace",
+    "Monitor",
     "Morris",
     "Multiplicative",
     "Observation",
     "OrnsteinUhlenbeck",
+    "Policy",
     "Population",
     "Profile",
     "Profiles",
@@ -140,6 +169,7 @@ __all__ = [
     "Twin",
     "Variational",
     "VirtualPatients",
+    "Watch",
     "breaths",
     "calibrate",
     "compare",
@@ -158,6 +188,7 @@ __all__ = [
     "identify",
     "information",
     "joint",
+    "judge_alarms",
     "learn_recalibration",
     "load",
     "load_cohort",
@@ -167,7 +198,9 @@ __all__ = [
     "log_evidence",
     "messages",
     "models",
+    "monitor",
     "next_measurement",
+    "opponents",
     "parameter",
     "plan",
     "plots",

@@ -35,7 +35,8 @@ EXPECTED = {
 def measure(count: int = COUNT) -> Result:
     """Ask every twin, and let the patients live on under what it would have chosen, accepted or not."""
     who = patients(count, hours=RUN_IN + HORIZON + 1.0)
-    ward, rows = ran_in(who, METER, SEED), []
+    ward = ran_in(who, METER, SEED)
+    rows: list[dict[str, Any]] = []
     twins = fitted(who.model, ward)
     rows += asked("well measured", ward, twins)
     rows += asked("stale", ward, [later(twin) for twin in twins])
@@ -65,7 +66,9 @@ def failed(twin: tp.Twin) -> tp.Twin:
     """Return a twin a quarter of whose draws could not be solved."""
     told = {**twin.provenance, "solves_failed": twin.draws // 4}
     groups = {name: node.to_dataset() for name, node in twin.tree.children.items()}
-    return dataclasses.replace(twin, tree=tree(groups, {**twin.tree.attrs, "provenance": json.dumps(told)}))
+    return dataclasses.replace(
+        twin, tree=tree(groups, {**{str(k): v for k, v in twin.tree.attrs.items()}, "provenance": json.dumps(told)})
+    )
 
 
 def shuffled(ward: Ward) -> Ward:
@@ -78,7 +81,8 @@ def shuffled(ward: Ward) -> Ward:
 
 def asked(kind: str, ward: Ward, twins: Sequence[tp.Twin]) -> list[dict[str, Any]]:
     """Return for each twin whether it abstained and why, and whether its cheapest plan within the limits crossed."""
-    rows, rates = [], np.zeros(len(twins))
+    rows: list[dict[str, Any]] = []
+    rates = np.zeros(len(twins))
     for i, twin in enumerate(twins):
         said = recommend(twin, GRID, goal=GOAL, limits={EVENT: MOST}, caps=CAPS, hours=HORIZON, key=jax.random.key(i))
         within = [option for option in said.options if option.risks and option.feasible]
@@ -88,8 +92,8 @@ def asked(kind: str, ward: Ward, twins: Sequence[tp.Twin]) -> list[dict[str, Any
         rows.append({"kind": kind, "abstains": said.abstains, "reasons": {reason.what for reason in said.reasons}})
     lived = copy.copy(ward)
     lived.glucose, lived.rates = list(ward.glucose), list(ward.rates)
-    crossed = (lived.go_on(rates, HORIZON)[:, 1::2] < FLOOR).any(axis=1)
-    return [{**row, "crossed": bool(one)} for row, one in zip(rows, crossed, strict=True)]
+    crossed = np.any(lived.go_on(rates, HORIZON)[:, 1::2] < FLOOR, axis=1)
+    return [{**row, "crossed": bool(one)} for row, one in zip(rows, crossed.tolist(), strict=True)]
 
 
 def judged(rows: pd.DataFrame, count: int) -> Result:

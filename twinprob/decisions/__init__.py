@@ -1,4 +1,4 @@
-"""What should be done, and would it work: rules of the bedside, and trials of them on virtual patients.
+"""What should be done, would it work, and is trouble coming: rules, trials of them on virtual patients, alarms.
 
 A rule sees what a bedside has, never the truth; a trial scores it on the truth, every arm on the same patients.
 """
@@ -11,6 +11,7 @@ from .abstention import Effect, Reason
 from .bedside import Bedside, Bolus, Orders, Seen
 from .goal import Cap, Goal, Grid, grid
 from .mismatch import Mismatch
+from .monitor import Alarm, Monitor, Policy, Said, Watching, monitor
 from .protocol import AbstractProtocol, setting
 from .recommend import recommend
 from .recommendation import Option, Recommendation
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AbstractProtocol",
+    "Alarm",
     "Bedside",
     "Bolus",
     "Cap",
@@ -32,17 +34,22 @@ __all__ = [
     "Grid",
     "Measuring",
     "Mismatch",
+    "Monitor",
     "Option",
     "Orders",
+    "Policy",
     "Reason",
     "Recommendation",
+    "Said",
     "Seen",
     "Trial",
     "VirtualPatients",
+    "Watching",
     "World",
     "grid",
     "load_trial",
     "mismatch",
+    "monitor",
     "protocols",
     "recommend",
     "setting",

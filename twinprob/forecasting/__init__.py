@@ -8,11 +8,14 @@ from .plan import plan
 from .recalibration import Recalibration, learn_recalibration, recalibrate
 from .risk import Risk, risk
 from .warm import warm
+from .watch import WATCHED, Watch
 
 __all__ = [
+    "WATCHED",
     "Forecast",
     "Recalibration",
     "Risk",
+    "Watch",
     "forecast",
     "learn_recalibration",
     "plan",

@@ -89,12 +89,7 @@ class Event:
         ValueError
             If it cannot be read, names none of these outputs, lacks a unit or has a limit that no value could pass.
         """
-        found = _EVENT.fullmatch(text) if isinstance(text, str) else None
-        if found is None:
-            raise ValueError(
-                f'Event {text!r} must read like "glucose < 4 mmol/L": variable, one of < <= > >=, number, unit.'
-            )
-        name, comparison, number, unit = found.groups()
+        name, comparison, number, unit = parts(text)
         if name not in units:
             raise ValueError(f"The forecast has no variable `{name}`; {nearest(name, units)}")
         if not unit:
@@ -110,6 +105,23 @@ class Event:
     def happens(self, values: np.ndarray) -> np.ndarray:
         """Say of each draw whether it happens at any time; `values` (…, time) in the model's unit."""
         return np.any(_COMPARISONS[self.comparison](values, self.limit), axis=-1)
+
+
+def parts(text: str) -> tuple[str, str, str, str]:
+    """Return variable, comparison, number and unit of an event; the unit may be empty.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read.
+    """
+    found = _EVENT.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError(
+            f'Event {text!r} must read like "glucose < 4 mmol/L": variable, one of < <= > >=, number, unit.'
+        )
+    name, comparison, number, unit = found.groups()
+    return name, comparison, number, unit
 
 
 def risk(ahead: Forecast, event: str, *, hours: float | None = None) -> Risk:

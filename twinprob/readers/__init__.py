@@ -3,6 +3,6 @@
 A reader says what it left out and why, and never guesses a unit.
 """
 
-from . import arterial, bedside, eicu, hemodynamics, mimic, tidy, ventilation, waveform, wide
+from . import arterial, bedside, eicu, hemodynamics, mimic, stream, tidy, ventilation, waveform, wide
 
-__all__ = ["arterial", "bedside", "eicu", "hemodynamics", "mimic", "tidy", "ventilation", "waveform", "wide"]
+__all__ = ["arterial", "bedside", "eicu", "hemodynamics", "mimic", "stream", "tidy", "ventilation", "waveform", "wide"]
