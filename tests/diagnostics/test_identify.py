@@ -158,11 +158,13 @@ def test_a_model_and_its_record_are_fitted_first():
     assert found["uptake"].verdict == STRUCTURAL
 
 
+@pytest.mark.slow
 def test_a_path_says_at_how_many_knots_it_is_determined():
     found = identify(small_twin(), key=jax.random.key(0), hours=())
     assert "of 10 of its knots" in found["insulin_sensitivity"].evidence
 
 
+@pytest.mark.slow
 def test_an_updated_twin_is_judged_by_its_present():
     stay = tp.load_example("icu_glucose", stay=3)
     later = tp.update(small_twin(), stay.between(small_twin().now, "11 h"), key=jax.random.key(1))

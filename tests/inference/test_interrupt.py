@@ -113,6 +113,7 @@ def test_an_interrupted_report_leaves_no_file(record, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_population_can_be_learned_again():
     records = [stay(3, seed=seed)[0] for seed in range(4)]
     settings: Any = {"key": KEY, "method": SMALL, "rounds": 1}
@@ -121,6 +122,7 @@ def test_an_interrupted_population_can_be_learned_again():
     assert np.isfinite(fit_population(Tank(), records, **settings).provenance["khat"])
 
 
+@pytest.mark.slow
 def test_an_interrupted_evaluation_ends_and_is_not_taken_for_a_patient_that_cannot_be_fitted(record):
     with pytest.raises(KeyboardInterrupt):
         evaluate(Tank(), record, key=KEY, method=SMALL, progress=stop_after(2))

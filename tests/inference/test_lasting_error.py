@@ -112,6 +112,7 @@ def test_a_file_gives_back_the_meter_and_its_error(later, tmp_path):
     assert again.group("error").identical(later.group("error"))
 
 
+@pytest.mark.slow
 def test_size_and_duration_may_be_unknown(record):
     prior = {"sd": dist.LogNormal(math.log(0.5), 0.5), "timescale": dist.LogNormal(math.log(30.0), 0.5)}
     how = {"level": Observation(Gaussian(additive=NOISE), drift=Correlated(**prior))}

@@ -79,11 +79,13 @@ def test_chains_start_in_modes_by_their_weight():
     assert abs(share - exact) < FIVE_ERRORS * np.sqrt(exact * (1 - exact) / chains)
 
 
+@pytest.mark.slow
 def test_an_odd_number_of_chains_and_draws_comes_back_whole():
     sampled = NUTS(chains=3, draws=70, warmup=30).sample(joint(Folded(), folded_record()), key=jax.random.key(3))
     assert sampled.positions.shape == (3, 70, 1)
 
 
+@pytest.mark.slow
 def test_progress_ends_at_one():
     stages = []
     NUTS(chains=2, draws=20, warmup=30).sample(

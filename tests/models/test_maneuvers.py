@@ -43,6 +43,7 @@ def ranking(twin):
     return tp.next_measurement(twin, candidates, quantity=question, key=jax.random.key(1), nested=50)
 
 
+@pytest.mark.slow
 def test_the_risk_of_a_response_is_the_share_of_draws_that_a_bolus_moves(twin):
     ahead = tp.forecast(twin, times=[twin.now + 1.0], key=jax.random.key(2))
     told = tp.risk(ahead, RESPONSE.event)
@@ -55,6 +56,7 @@ def test_the_risk_of_a_response_is_the_share_of_draws_that_a_bolus_moves(twin):
     assert told.probability == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_named_limits_are_risks_of_a_forecast(twin):
     plans = (tp.Inputs(), level("volume_change", [twin.now], [500.0], "mL"))
     without, given = (tp.forecast(twin, times=[twin.now + 1.0], inputs=plan, key=jax.random.key(2)) for plan in plans)
@@ -63,6 +65,7 @@ def test_named_limits_are_risks_of_a_forecast(twin):
     assert tp.risk(given, OVERSHOOT.event).probability >= tp.risk(without, OVERSHOOT.event).probability
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("maneuver", ["legs raised", "250 mL"])
 def test_a_known_volume_tells_more_of_the_response_than_pressure_again(ranking, maneuver):
     frame = ranking.frame.set_index("candidate")
@@ -70,5 +73,6 @@ def test_a_known_volume_tells_more_of_the_response_than_pressure_again(ranking, 
     assert frame.loc[maneuver, "expected"] + error < frame.loc["pressure again", "expected"]
 
 
+@pytest.mark.slow
 def test_all_maneuvers_are_ranked(ranking):
     assert set(ranking.frame["candidate"]) == {"pressure again", "legs raised", "250 mL", "tidal-volume challenge"}

@@ -162,6 +162,7 @@ def test_the_reflex_lengthens_the_beat_by_its_gain_for_a_small_rise():
     assert float(model._answer(89.0)) == pytest.approx(9.0, rel=2e-3)
 
 
+@pytest.mark.slow
 def test_norepinephrine_raises_pressure_and_flow_of_a_preload_dependent_patient():
     model = tp.couple(
         Norepinephrine.beloeil(),

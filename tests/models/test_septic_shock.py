@@ -86,6 +86,7 @@ def test_volume_raises_pressure_by_its_gain():
     assert float(model.output(state, none).mean_arterial_pressure) == pytest.approx(65.0)
 
 
+@pytest.mark.slow
 def test_the_next_hours_lie_in_the_forecast(twin):
     record = stay(6)
     times = record.observations[MAP].times
@@ -96,6 +97,7 @@ def test_the_next_hours_lie_in_the_forecast(twin):
     assert judged["coverage"].iloc[0] == 1.0
 
 
+@pytest.mark.slow
 def test_more_norepinephrine_makes_hypotension_less_likely(twin):
     risks = []
     for rate in (0.2, 0.8, 2.0):
@@ -108,6 +110,7 @@ def test_more_norepinephrine_makes_hypotension_less_likely(twin):
 # ---- pictures --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_dose_response_has_a_posterior_a_prior_and_the_present_rate(twin):
     axis = tp.plots.dose_response(twin).axes[0]
     assert len(axis.collections) == 3
@@ -115,6 +118,7 @@ def test_the_dose_response_has_a_posterior_a_prior_and_the_present_rate(twin):
     assert axis.get_xlim()[1] == pytest.approx(1.6)
 
 
+@pytest.mark.slow
 def test_the_median_dose_response_passes_through_the_draws(twin):
     axis = tp.plots.dose_response(twin, highest=0.8).axes[0]
     line = axis.lines[0]
@@ -125,12 +129,14 @@ def test_the_median_dose_response_passes_through_the_draws(twin):
     assert np.asarray(line.get_ydata())[-1] == pytest.approx(wanted)
 
 
+@pytest.mark.slow
 def test_a_twin_of_another_model_has_no_dose_response():
     empty = tp.fit(tp.models.metabolic.ICING(), tp.Record.admission(), key=jax.random.key(0))
     with pytest.raises(ValueError, match="Model `ICING` has no dose response: it lacks `level`"):
         tp.plots.dose_response(empty)
 
 
+@pytest.mark.slow
 def test_fans_stand_side_by_side_with_their_risks(twin):
     plans = {}
     for rate in (0.2, 0.8):

@@ -38,6 +38,7 @@ def ahead(twin):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [PLATEAU, DRIVING], ids=lambda limit: limit.event)
 def test_a_larger_breath_is_a_larger_risk(ahead, limit):
     low, high = (tp.risk(one, limit.event).probability for one in ahead.values())
@@ -45,6 +46,7 @@ def test_a_larger_breath_is_a_larger_risk(ahead, limit):
     assert high > 0.9
 
 
+@pytest.mark.slow
 def test_the_drift_of_elastance_widens_the_forecast(twin):
     ahead = tp.forecast(twin, times=[twin.now + 60.0, twin.now + 2800.0], key=jax.random.key(1))
     low, high = ahead.quantiles("plateau_pressure", [0.05, 0.95])
@@ -55,6 +57,7 @@ def test_every_limit_says_where_it_comes_from():
     assert all("setting" in limit.source for limit in LIMITS)
 
 
+@pytest.mark.slow
 def test_the_fan_has_a_panel_for_each_limit_and_setting(ahead):
     figure = tp.plots.settings_fan(ahead)
     # Plateau, driving pressure and power; the mechanics alone have no saturation.
@@ -69,6 +72,7 @@ def test_a_fan_of_nothing_is_refused():
         tp.plots.settings_fan({})
 
 
+@pytest.mark.slow
 def test_a_fan_without_a_limited_output_is_refused(ahead):
     with pytest.raises(ValueError, match="No forecast has any of the limited outputs: pulse_saturation"):
         tp.plots.settings_fan(ahead, limits=[SATURATION])

@@ -103,6 +103,7 @@ def test_more_intrathoracic_pressure_costs_flow(found):
     assert float(pressed.cardiac_output / free.cardiac_output) == pytest.approx(0.81, abs=0.01)
 
 
+@pytest.mark.slow
 def test_gradients_through_the_steady_beat_equal_finite_differences(found):
     names = ("left_elastance", "systemic_resistance", "heart_rate")
 

@@ -38,6 +38,7 @@ def test_everything_grows_in_proportion_to_stressed_volume(shown, factor):
         assert float(getattr(after, name) / getattr(before, name)) == pytest.approx(factor, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_pressures_do_not_tell_the_size_of_the_circulation(shown):
     small, large = shown(560.0), shown(1120.0, 2.0)
     for name in ("systolic_pressure", "diastolic_pressure", "central_venous_pressure"):
@@ -49,6 +50,7 @@ def test_no_patient_has_no_beat(shown):
     assert jax.vmap(shown)(jnp.zeros(0)).stroke_volume.shape == (0,)
 
 
+@pytest.mark.slow
 def test_the_information_of_one_beat_needs_no_question_about_the_future():
     # Nothing is asked ahead, so that the batch of beats to be found for it is empty.
     seen = {"central_venous_pressure": ([0.0], [8.0], "mmHg"), "systolic_pressure": ([0.0], [97.0], "mmHg")}
