@@ -7,7 +7,8 @@ from tests import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TIMEOUT = 600
-LONG = ("02_can_these_data_tell", "03_a_lung_before_the_peep_step", "04_fluid_or_norepinephrine")  # more than a minute each, most of it to compile
+# Half a minute and more each, most of it to compile.
+LONG = ("02_can_these_data_tell", "03_a_lung_before_the_peep_step", "04_fluid_or_norepinephrine")
 RUN = [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in LONG)) for path in NOTEBOOKS]
 
 
