@@ -1,5 +1,6 @@
 import dataclasses
 import importlib.metadata
+import json
 import os
 import re
 import stat
@@ -253,6 +254,31 @@ def test_results_keep_the_mode_of_the_files_they_replace(run, tmp_path):
 
 def test_a_forecast_says_from_when_it_speaks_in_hours(run, saved):
     assert "Forecast of measurements from 10 h" in run("forecast", saved, "--hours", 2).output
+
+
+@pytest.fixture
+def news(tmp_path, twin):
+    """Two glucose values after the twin's present, and a line that is none."""
+    now, path = twin.now, tmp_path / "news.csv"
+    rows = [f"{now + 30},glucose,8.5,mmol/L", "soon,glucose,?,mmol/L", f"{now + 60},glucose,8.1,mmol/L"]
+    path.write_text("\n".join(["time,variable,value,unit", *rows]) + "\n")
+    return path
+
+
+def test_a_watch_says_one_line_a_measurement_and_what_it_left_out(run, saved, news):
+    done = run("watch", saved, "--from", news, "--event", "hypoglycemia")
+    lines = [line for line in done.stdout.splitlines() if "glucose 8." in line]
+    assert done.exit_code == 0, done.output
+    assert len(lines) == 2
+    assert all("hypoglycemia 15 min" in line for line in lines)
+    assert "1 lines left out" in done.stderr
+
+
+def test_a_watch_writes_json_lines(run, saved, news):
+    done = run("watch", saved, "--from", news, "--json")
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["heard"]["glucose"] for one in told] == [[8.5], [8.1]]
+    assert set(told[0]["risks"]) == {"hypoglycemia", "hyperglycemia"}
 
 
 def test_the_band_of_the_demo_is_that_of_trials():

@@ -1,6 +1,7 @@
-"""The `twinprob` command: demo, fit, forecast, doctor."""
+"""The `twinprob` command: demo, fit, forecast, watch, doctor."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import sys
@@ -20,11 +21,13 @@ from rich.table import Table
 from rich.text import Text
 
 from . import models, storage
+from .decisions.monitor import monitor
 from .diagnostics.diagnose import diagnose
 from .display import number
 from .forecasting.forecast import Forecast
 from .forecasting.forecast import forecast as forecast_twin
 from .forecasting.risk import risk
+from .forecasting.watch import WATCHED
 from .inference.fit import fit as fit_twin
 from .inference.methods.laplace import Laplace
 from .inference.methods.nuts import NUTS
@@ -34,6 +37,7 @@ from .modeling.model import AbstractModel, nearest
 from .patient.inputs import Inputs
 from .patient.record import Record
 from .readers.examples import load_example
+from .readers.stream import Stream
 from .readers.tidy import read_inputs, read_tidy
 
 app = typer.Typer(
@@ -203,6 +207,28 @@ def doctor() -> None:
     for name, value in rows.items():
         table.add_row(name, Text(value, overflow="fold"))
     _screen().print(table)
+
+
+@app.command()
+@_plainly
+def watch(
+    twin: Annotated[Path, typer.Argument(help="A twin that `twinprob fit` or `save` wrote.")],
+    source: Annotated[str, typer.Option("--from", help="CSV or JSON lines, or - for the standard input.")] = "-",
+    events: Annotated[list[str] | None, typer.Option("--event", help="Such as hypotension; again for more.")] = None,
+    wait: Annotated[str | None, typer.Option(help="Follow a growing file, looking again after this time: 2 s.")] = None,
+    origin: Annotated[str | None, typer.Option(help="The moment of t = 0, where times are dates.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of text.")] = False,
+    key: Key = 0,
+) -> None:
+    """Follow a patient: one line a measurement, with the risk of each event and whether an alarm sounds."""
+    followed = load(twin)
+    outputs = followed.model.quantities(followed.model.Output)
+    named = events or [name for name, one in WATCHED.items() if one.read().output in outputs]
+    stream = Stream(source, wait=wait, origin=origin)
+    for said in monitor(followed, stream, watch=named, key=jax.random.key(key)):
+        typer.echo(json.dumps(said.to_json(), allow_nan=False) if as_json else str(said))
+    for reason, count in stream.unread.items():
+        _note(f"{count} lines left out: {reason}")
 
 
 # ---- pieces -------------------------------------------------------------------------------------------------------

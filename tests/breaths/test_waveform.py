@@ -9,7 +9,7 @@ import pytest
 import twinprob as tp
 from twinprob.breaths.estimates import circuit_compliance, estimate, pool
 from twinprob.breaths.tracking import Tracking, begin, follow, update_breath
-from twinprob.models.respiratory.breaths import segment
+from twinprob.models.respiratory.breaths import _phases, segment
 
 COLUMNS = {"pressure": ("pressure", "cmH2O"), "flow": ("flow", "L/s")}
 RATE = 100
@@ -117,6 +117,13 @@ def test_a_sample_without_pressure_is_counted_and_not_filled_in():
 def test_breaths_are_cut_where_flow_begins():
     breaths = segment(read(waveform(breaths=5, noise=0.1)))
     assert [len(breath.times) for breath in breaths] == [300] * 4
+
+
+def test_a_slow_expiration_ends_a_fast_inspiration():
+    one = np.concatenate([np.full(50, 1.0), np.full(250, -0.2)])
+    inspirations, expirations = _phases(np.tile(one, 4))
+    assert inspirations.tolist() == [0, 300, 600, 900]
+    assert expirations.tolist() == [50, 350, 650, 950]
 
 
 def test_the_pause_belongs_to_inspiration():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import twinprob as tp
-from twinprob.decisions import VirtualPatients, World, mismatch
+from twinprob.decisions import Delivery, VirtualPatients, World, mismatch
 from twinprob.decisions.outcomes import GLUCOSE, PRESSURE, Course, outcomes_of
 from twinprob.decisions.paired import difference, summary, wilson
 
@@ -45,6 +45,13 @@ def test_varvels_four_by_hand():
     assert PRESSURE["divergence"].of(made) == pytest.approx(np.polyfit(np.arange(5), [0, 10, 10, 0, 20], 1)[0])
     assert PRESSURE["overtreated"].of(made) == pytest.approx(40.0)
     assert PRESSURE["deficit"].of(made) == pytest.approx(2.0)
+
+
+def test_wobble_is_around_the_bias_and_not_around_the_target():
+    made = course({"mean_arterial_pressure": np.array([[77.0, 77.0, 84.0, 91.0, 77.0]])})
+    made = Course(**{**made.__dict__, "targets": {"mean_arterial_pressure": 70.0}})
+    found = [float(PRESSURE[name].of(made)[0]) for name in ("MDPE", "MDAPE", "wobble")]
+    assert found == pytest.approx([10.0, 10.0, 0.0])  # of 10, 10, 20, 30, 10
 
 
 def test_measurements_are_counted_per_day():
@@ -89,6 +96,12 @@ def test_every_mismatch_changes_patients_or_world(key):
     for name, put in mismatch.INSULIN.items():
         changed, outside = put.put(patients, world)
         assert changed is not patients or repr(outside) != repr(world), name
+
+
+def test_what_is_not_given_for_two_reasons_is_not_given_for_either(key):
+    patients = VirtualPatients.drawn(tp.models.metabolic.ICING(), 2, hours=30, key=key)
+    _, world = mismatch.INSULIN["not given"].put(patients, World(delivery=Delivery(undelivered=0.1)))
+    assert world.delivery.undelivered == pytest.approx(1.0 - 0.9 * 0.95)
 
 
 def test_mismatches_together_are_all_there(key):

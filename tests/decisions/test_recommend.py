@@ -145,6 +145,12 @@ def test_risk_tail_and_cost_are_those_of_the_draws_by_hand(rate):
     np.testing.assert_allclose(option.fans["level"][2], middle, rtol=1e-4)
 
 
+def test_the_tail_of_a_high_limit_is_that_of_the_highest_values():
+    option, levels = asked(limits={"level > 8 mmol/L": 0.05})["drive 1 U/h"], by_hand(drip(), 1.0)
+    worst = np.sort(levels.max(axis=1))[-int(np.ceil(0.05 * len(levels))) :]
+    assert option.tails[0] == pytest.approx(worst.mean(), rel=1e-4)
+
+
 def test_a_plan_is_offered_where_probability_and_two_errors_are_within_the_limit():
     for option in usual().options:
         if option.risks:
@@ -323,6 +329,16 @@ def test_a_twin_that_is_not_to_be_used_does_not_recommend():
     groups = {name: node.to_dataset() for name, node in drip().tree.children.items()}
     broken = dataclasses.replace(drip(), tree=tree(groups, {**drip().tree.attrs, "provenance": json.dumps(told)}))
     assert abstention.DIAGNOSIS in reasons(asked(broken))
+
+
+def test_draws_that_cannot_be_carried_on_are_no_ground():
+    groups = {name: node.to_dataset() for name, node in drip().tree.children.items()}
+    level = groups["state"]["level"].copy(deep=True)
+    level.values[0, :100] = np.nan
+    lost = {**groups, "state": groups["state"].assign(level=level)}
+    found = asked(dataclasses.replace(drip(), tree=tree(lost, drip().tree.attrs)))
+    assert abstention.FAILED in reasons(found)
+    assert "100 of 2000" in str(found)
 
 
 def test_a_patient_far_outside_the_population_is_none_to_decide_on():

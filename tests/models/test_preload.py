@@ -52,6 +52,13 @@ def test_pressures_are_those_of_the_definitions():
     assert pulse == pytest.approx(0.8 * float(shown.stroke_volume))
 
 
+def test_mean_pressure_lies_its_form_factor_above_the_diastolic():
+    found = at()
+    pulse = found.systolic_pressure - found.diastolic_pressure
+    above = found.mean_arterial_pressure - found.diastolic_pressure
+    assert float(above / pulse) == pytest.approx(float(PATIENT.form_factor), rel=1e-6)
+
+
 def test_stroke_volume_never_exceeds_where_the_curve_ends():
     assert float(at(volume_change=1e6).stroke_volume) == pytest.approx(130.0, rel=2e-3)
     assert float(at(volume_change=1e6).stroke_volume) < 130.0

@@ -2,6 +2,7 @@
 
 import importlib.util
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import twinprob as tp
 from tests import ROOT
 from twinprob.models.sepsis import VasopressorPressure
+from twinprob.models.sepsis.baroreflex import VagalPressure
 from twinprob.models.sepsis.pressure import equivalent
 from twinprob.readers import hemodynamics
 
@@ -84,6 +86,15 @@ def test_volume_raises_pressure_by_its_gain():
     state = model.State(jnp.asarray(0.0), jnp.asarray(500.0), jnp.asarray(0.0))
     none = model.Input(*(jnp.asarray(0.0) for _ in range(8)))
     assert float(model.output(state, none).mean_arterial_pressure) == pytest.approx(65.0)
+
+
+def test_the_heart_slows_where_pressure_rises():
+    patient = VagalPressure()
+    rest = patient.Input(**{n: jnp.asarray(q.default, float) for n, q in patient.quantities(patient.Input).items()})
+    pressed = eqx.tree_at(lambda given: given.resistance_factor, rest, jnp.asarray(1.5))
+    low, high = (patient.output(patient.initial(given), given) for given in (rest, pressed))
+    assert float(high.mean_arterial_pressure) > float(low.mean_arterial_pressure)
+    assert float(high.heart_rate) < float(low.heart_rate)
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from ..patient.require import (
     require_kind,
     require_kinds,
     require_probability,
-    require_settings,
+    require_within,
 )
 from ..patient.units import minutes, span
 from .change import Shift, shifted
@@ -64,7 +64,7 @@ class Policy:
         require_hours(self.hours)
         require_probability("threshold", self.threshold)
         if self.urgent is not None:
-            require_settings(self, urgent=within(self.threshold, 1.0))
+            require_within("Policy(urgent)", self.urgent, within(self.threshold, 1.0), "None, or one in this range")
 
 
 @dataclass(frozen=True)

@@ -195,8 +195,8 @@ class _Stay:
 
     def counted(self, alarms: np.ndarray, ahead: float) -> tuple[np.ndarray, np.ndarray]:
         """Return onsets caught, onsets, true alarms, alarms to be judged, all alarms; and the lead of each caught."""
-        looked = self.onsets[_between(self.times, self.onsets - ahead - _BORDER, ahead) > 0]
-        caught = _between(alarms, looked - ahead - _BORDER, ahead)
+        looked = self.onsets[_between(self.times, self.onsets - ahead - 2 * _BORDER, ahead) > 0]
+        caught = _between(alarms, looked - ahead - 2 * _BORDER, ahead)
         first = alarms[np.searchsorted(alarms, looked[caught > 0] - ahead - _BORDER, side="right")]
         judged = alarms[_between(self.readings, alarms, ahead) > 0]
         true = _between(self.bad, judged, ahead) > 0
