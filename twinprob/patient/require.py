@@ -338,7 +338,7 @@ def require_settings(owner: Any, **allowed: Range) -> None:
     for name, span in allowed.items():
         usual = defaults[name]
         remedy = (
-            "one in this range" if usual is dataclasses.MISSING else f"the default, {usual:g}, or one in this range"
+            "one in this range" if usual in (dataclasses.MISSING, None) else f"the default, {usual:g}, or one in this range"
         )
         require_within(f"Setting `{name}` of `{type(owner).__name__}`", getattr(owner, name), span, remedy)
 
