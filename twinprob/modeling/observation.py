@@ -227,8 +227,8 @@ class Observation(eqx.Module):
         An error that lasts, beside the noise: it wanders, and neighboring values share it. Predictions of measurements
         hold it, from what is known of it now; the noise-free output does not. Not with `Multiplicative` noise.
     resolution : float, optional
-        To what the meter rounds, in the output's unit; None where it does not. Predicted measurements are rounded too. A
-        fit takes a rounded value for exact, which matters only where the noise is narrower than the rounding.
+        To what the meter rounds, in the output's unit; None where it does not. Predicted measurements are rounded too.
+        A fit takes a rounded value for exact, which matters only where the noise is narrower than the rounding.
     """
 
     noise: AbstractNoise
