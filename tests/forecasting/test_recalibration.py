@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tests.tank import Tank, stay
+from tests.tank import NOISE, Tank, stay
 from twinprob.forecasting.forecast import forecast
 from twinprob.forecasting.recalibration import (
     Recalibration,
@@ -21,6 +21,7 @@ from twinprob.forecasting.recalibration import (
 from twinprob.inference.fit import fit
 from twinprob.inference.outcomes import GROUP, Outcomes
 from twinprob.labels import tree
+from twinprob.modeling.observation import Gaussian, Observation
 
 LEVELS = np.array([-1.645, 0.0, 1.645])
 
@@ -100,6 +101,18 @@ def test_a_forecast_says_what_was_done():
     assert recalibrate(plain, twin).recalibration == ()
     with pytest.raises(ValueError, match="was recalibrated before"):
         recalibrate(found, wide)
+
+
+def test_no_forecast_passes_a_limit_of_its_meter_widened_or_not():
+    record, _ = stay(4)
+    meter = Observation(Gaussian(additive=NOISE), upper=8.0)
+    twin = fit(Tank(), record, observations={"level": meter}, key=jax.random.key(1))
+    groups = {name: node.to_dataset() for name, node in twin.tree.children.items()}
+    wide = dataclasses.replace(twin, tree=tree({**groups, GROUP: own(3 * even(30)).labeled()}, dict(twin.tree.attrs)))
+    plain = forecast(twin, hours=2, every="1 h", key=jax.random.key(2))
+    for found in (plain, recalibrate(plain, wide)):
+        assert found.group("predictions")["level"].values.max() == 8.0
+    assert plain.group("predicted_outputs")["level"].values.max() > 8.0
 
 
 def test_a_table_without_pits_is_refused():

@@ -63,6 +63,20 @@ def test_replicates_have_the_noise_of_the_measurements(key):
     np.testing.assert_allclose(draws.std(0), SCALES, rtol=5 / np.sqrt(2 * 20000))
 
 
+def test_replicates_are_what_the_meter_would_show(key):
+    meter = Observation(Gaussian(additive=2.0), upper=10.0, resolution=0.5)
+    draws = np.asarray(Measured(meter, MEANS, np.zeros(3, int), np.ones(3, bool)).sample(key, (20000,)))
+    assert draws.max() == 10.0
+    np.testing.assert_array_equal(draws, np.round(2 * draws) / 2)
+    expected = stats.norm.sf(9.75, MEANS, 2.0)  # from here on it is rounded to the limit, or lies beyond
+    np.testing.assert_allclose((draws == 10.0).mean(0), expected, atol=5 * np.sqrt(0.25 / 20000))
+
+
+def test_a_meter_that_rounds_to_nothing_is_refused():
+    with pytest.raises(ValueError, match="resolution"):
+        Observation(Gaussian(additive=2.0), resolution=0.0)
+
+
 def test_noise_without_size_is_refused():
     with pytest.raises(ValueError, match="above zero"):
         Gaussian()

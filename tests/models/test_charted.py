@@ -47,6 +47,12 @@ def test_the_power_is_the_work_of_the_breath():
     assert float(found.mechanical_power) == pytest.approx(0.0980665 * 20.0 * 0.42 * mean, rel=1e-6)
 
 
+def test_of_a_charted_change_of_volume_a_share_arrives():
+    lung = ChartedMechanics(elastance=30.0, volume_response=0.5, expiratory_time=1e-2)
+    driving = [float(at(tidal=tidal, lung=lung).driving_pressure) for tidal in (0.25, 0.5, 1.0)]
+    np.testing.assert_allclose(driving, [15.0 / np.sqrt(2), 15.0, 15.0 * np.sqrt(2)], rtol=1e-6)
+
+
 def test_no_ventilation_gives_finite_pressures_and_gradients():
     def total(elastance):
         out = at(0.0, 0.0, 0.0, ChartedMechanics(elastance=elastance))

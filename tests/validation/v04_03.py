@@ -51,7 +51,7 @@ def columns(record: tp.Record) -> np.ndarray:
 def informed(told: Learned) -> tuple[ChartedMechanics, dict]:
     """Return the model and how a plateau is measured, with what other stays taught as priors."""
     drift = tp.OrnsteinUhlenbeck(sd=dist.LogNormal(*told.drift), timescale="4 d", every="4 h")
-    model = ChartedMechanics().fix(resistive_pressure=5.0)  # of the peak, which is not used
+    model = ChartedMechanics().fix(resistive_pressure=5.0, volume_response=1.0)  # the peak is not used
     model = model.free(
         elastance=dist.LogNormal(*told.elastance),
         peep_effect=dist.Normal(told.peep_effect, OWN_EFFECT),

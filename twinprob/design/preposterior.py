@@ -99,7 +99,7 @@ def _variance(observation, sizes, means):
 def _sample(observation, sizes, means, keys):
     def one(own, mean, key):
         drawn = observation.sized(own).alone().noise.distribution(mean).sample(key)
-        return jnp.clip(drawn, observation.lower, observation.upper)
+        return observation.shown(drawn)
 
     return jax.vmap(one)(sizes, jnp.asarray(means), keys)
 

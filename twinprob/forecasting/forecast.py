@@ -310,7 +310,7 @@ def _ahead(ahead: Joint, draws, first, index, errors, gaps, key):
             sample = how.noise.distribution(getattr(outputs, name)).sample(key)
             if how.drift is not None:
                 sample = sample + how.drift.path(jax.random.fold_in(key, 2), gaps, errors.get(name))
-            measured[name] = jnp.where(solved, sample, jnp.nan)
+            measured[name] = jnp.where(solved, how.shown(sample), jnp.nan)
         return jax.tree.map(lambda x: jnp.where(solved, x, jnp.nan), outputs), measured, solved
 
     return jax.vmap(one)(draws, first, errors, jax.random.split(key, len(first)))

@@ -266,6 +266,7 @@ def recalibrate(ahead: Forecast, twin: Twin, recalibration: Recalibration | None
         )
     settings = Recalibration() if recalibration is None else recalibration
     outcomes, said = outcomes_of(twin), []
+    declared = twin.model.quantities(twin.model.Output)
     group = ahead.group("predictions").copy(deep=True)
     hours = (ahead.times - ahead.now) / 60.0
     moved = changes(twin, ahead.inputs, np.full(len(hours), ahead.now), ahead.times)
@@ -274,10 +275,10 @@ def recalibrate(ahead: Forecast, twin: Twin, recalibration: Recalibration | None
         if not len(own) and str(label) not in settings.taught:
             continue
         state = settings.state(str(label), own, changes(twin, twin.record.inputs, own.times - own.ahead, own.times))
-        values = group[label].values
+        values, measured = group[label].values, twin.observations.get(str(label), declared[str(label)].noise)
         for i, h in enumerate(hours):
             values[..., i] = transported(values[..., i], state.at(float(h), bool(moved[i])))
-        group[label].values[...] = values
+        group[label].values[...] = values if measured is None else np.asarray(measured.shown(values))
         factor, shift = state.said(float(hours[0]), bool(moved[0]))
         said.append(
             f"{label}: 90 % interval x {factor:.2f}, median moved by {shift:+.2f} standard deviations at "

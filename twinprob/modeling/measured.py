@@ -49,14 +49,14 @@ class Measured(dist.Distribution):
         super().__init__(batch_shape=(), event_shape=jnp.shape(mean), validate_args=False)
 
     def sample(self, key, sample_shape=()):
-        """Draw replicated measurements, each time with a lasting error anew; detection limits do not truncate them."""
+        """Draw replicated measurements, each time with a lasting error anew, as the meter would show them."""
         drawn = self.observation.noise.distribution(self.mean_output).sample(key, sample_shape)
         if self.observation.drift is None:
-            return drawn
+            return self.observation.shown(drawn)
         keys = jax.random.split(jax.random.fold_in(key, 1), math.prod(sample_shape))
         drift: Any = self.observation.drift
         wander = jax.vmap(lambda k: drift.path(k, self.gaps))(keys)
-        return drawn + wander.reshape(drawn.shape)
+        return self.observation.shown(drawn + wander.reshape(drawn.shape))
 
     def elementwise(self, value):
         """Return the log density of each measurement, zero where absent; shape (time,).

@@ -216,7 +216,8 @@ class Observation(eqx.Module):
     noise : AbstractNoise
         Distribution around the noise-free output, in the output's unit.
     lower, upper : float, optional
-        Detection limits in the output's unit; a value at or beyond one is known only to lie there.
+        Detection limits in the output's unit; a value at or beyond one is known only to lie there, and no predicted
+        measurement lies beyond one: what a meter cannot show it is not predicted to show.
     clock : float, min, optional
         Standard deviation of the charted times around the true ones. A value counts less the faster the output moves:
         to first order its noise grows by clock times the output's slope. Not with `Multiplicative` noise.
@@ -225,6 +226,9 @@ class Observation(eqx.Module):
     drift : Correlated, optional
         An error that lasts, beside the noise: it wanders, and neighboring values share it. Predictions of measurements
         hold it, from what is known of it now; the noise-free output does not. Not with `Multiplicative` noise.
+    resolution : float, optional
+        To what the meter rounds, in the output's unit; None where it does not. Predicted measurements are rounded too.
+        A fit takes a rounded value for exact, which matters only where the noise is narrower than the rounding.
     """
 
     noise: AbstractNoise
@@ -234,6 +238,7 @@ class Observation(eqx.Module):
     repeats: Repeats | None = None
     # What a file or a hash says of an observation without it stays what it was.
     drift: Correlated | None = eqx.field(default=None, metadata={"unsaid": None})
+    resolution: float | None = eqx.field(static=True, default=None, metadata={"unsaid": None})
 
     def __check_init__(self):
         """Refuse limits in the wrong order, and a clock or a lasting error that no noise can hold."""
@@ -243,6 +248,8 @@ class Observation(eqx.Module):
         if not self.lower < self.upper:
             raise ValueError(f"Detection limit `lower` = {self.lower} must be below `upper` = {self.upper}.")
         require_settings(self, clock=number(0.0))
+        if self.resolution is not None:
+            require_settings(self, resolution=number(0.0, above=True))
         if self.clock and isinstance(self.noise, Multiplicative):
             raise ValueError("`clock` needs noise in the output's unit: use `Gaussian`, `StudentT` or `Contaminated`.")
         if self.drift is not None and type(self.noise).parts is AbstractNoise.parts:
@@ -283,6 +290,12 @@ class Observation(eqx.Module):
         if self.drift is None:
             return self
         return dataclasses.replace(self, noise=self.noise.blurred(1.0, self.drift.sd), drift=None)
+
+    def shown(self, drawn):
+        """Return what the meter would show of measurements drawn (…) without its limits and its rounding."""
+        if self.resolution is not None:
+            drawn = jnp.round(drawn / self.resolution) * self.resolution
+        return jnp.clip(drawn, self.lower, self.upper)
 
     def censored(self, values: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return values no further than the detection limits, and the side on which each lies: -1, 0 or +1."""

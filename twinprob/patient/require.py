@@ -336,7 +336,7 @@ def require_settings(owner: Any, **allowed: Range) -> None:
     """
     defaults = {field.name: field.default for field in dataclasses.fields(owner)}
     for name, span in allowed.items():
-        usual = defaults[name]
+        usual = defaults[name] if defaults[name] is not None else dataclasses.MISSING
         remedy = (
             "one in this range" if usual is dataclasses.MISSING else f"the default, {usual:g}, or one in this range"
         )

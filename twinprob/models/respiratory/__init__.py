@@ -3,6 +3,7 @@
 from .charted import ChartedMechanics
 from .gas_exchange import GasExchange
 from .mechanics import SingleCompartment
+from .oxygenation import ChartedOxygenation
 from .recruitment import Recruitment
 
-__all__ = ["ChartedMechanics", "GasExchange", "Recruitment", "SingleCompartment"]
+__all__ = ["ChartedMechanics", "ChartedOxygenation", "GasExchange", "Recruitment", "SingleCompartment"]

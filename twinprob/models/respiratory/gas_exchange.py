@@ -92,8 +92,10 @@ class GasExchange(AbstractModel):
         """What is measured; the sizes of the noises are settings."""
 
         arterial_oxygen: Array = quantity("mmHg", "PaO2", noise=Observation(Gaussian(relative=0.04)))
-        # A pulse oximeter reads within 2 % points (SD) and never above 100.
-        pulse_saturation: Array = quantity("%", "SpO2", noise=Observation(Gaussian(additive=2.0), upper=100.0))
+        # A pulse oximeter reads within 2 % points (SD), whole ones, and never above 100.
+        pulse_saturation: Array = quantity(
+            "%", "SpO2", noise=Observation(Gaussian(additive=2.0), upper=100.0, resolution=1.0)
+        )
         arterial_carbon_dioxide: Array = quantity("mmHg", "PaCO2", noise=Observation(Gaussian(relative=0.03)))
         arterial_pH: Array = quantity("1", "arterial pH", noise=Observation(Gaussian(additive=0.01)))
 
