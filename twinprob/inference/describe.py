@@ -1,5 +1,6 @@
 """What a twin reports of its draws: parameters, outputs, replicates, and the figures that judge them."""
 
+import dataclasses
 import importlib.metadata
 import math
 from typing import Any
@@ -12,27 +13,35 @@ import numpyro.distributions as dist
 import xarray as xr
 
 from ..dynamics.programs import compiled
-from ..dynamics.segments import doubled, knots, minutes_per_unit
+from ..dynamics.segments import doubled, knots, minutes_per_unit, padded
 from ..dynamics.simulate import FixedStep
 from ..labels import Labelled, dataset, tree
 from ..patient.record import Record
 from .data import to_length
-from .joint import Joint, with_borders
+from .joint import SEGMENTS, Joint
 from .methods.pool import patient_of
 from .methods.sampled import Sampled
+from .timeline import timeline
 from .twin import Twin
 
 _BATCH = 250
+_SHOWN = 256
 _PRIOR_DRAWS = 500
 _TRAJECTORY_TIMES = 240
 VERSIONS = ("twinprob", "jax", "numpyro", "diffrax", "equinox", "numpy", "xarray")
 
 
-def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, key, population="", notes=()) -> Twin:
-    """Return the twin that holds what a method sampled; `key` is that of the whole fit."""
+def twin_of(
+    density: Joint, record: Record, observations, sampled: Sampled, *, key, population="", notes=(), whole=None
+) -> Twin:
+    """Return the twin that holds what a method sampled; `key` is that of the whole fit.
+
+    Where `record` is the end of a longer one, that is `whole`.
+    """
+    whole = record if whole is None else whole
     _, describe_key = jax.random.split(key)
     integrator, model = density.integrator, density.model
-    shown = with_borders(density, record, _grid(record))
+    shown = _with_borders(density, record, _grid(record))
     describe_keys = jax.random.split(describe_key, 3)
     patient = patient_of(density)  # the method's own program, where it has one, draws from the prior too
     positions = np.asarray(patient.program.prior_draws(patient.numbers, describe_keys[1], _PRIOR_DRAWS))
@@ -43,7 +52,7 @@ def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, k
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
         "model": type(model).__name__,
-        "data_hash": record.data_hash,
+        "data_hash": whole.data_hash,
         "khat": sampled.khat,
         "importance_ess": sampled.importance_ess,
         "modes": [[density_, weight] for _, density_, weight in sampled.modes],
@@ -55,7 +64,20 @@ def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, k
         **figures,
     }
     attrs = {"title": f"twinprob: {type(model).__name__}", "inference_library": "twinprob", "provenance": provenance}
-    return Twin(model, record, tree(groups, attrs), observations, integrator)
+    return Twin(model, whole, tree(groups, attrs), observations, integrator, past=density.past)
+
+
+def _with_borders(density: Joint, record: Record, times: np.ndarray) -> Joint:
+    """Return the density of a record with segments that end at further times (time,) min too: the same, but slower."""
+    seen = {name: record.observations[name].times for name in density.data}
+    inside = any(data.after is not None for data in density.data.values())
+    segments, places = timeline(density.model, record, seen, times, inside)
+    # A day's worth beside a small record, and as many as are ever shown beside others: no further choice of lengths.
+    count, size = len(segments.start), len(density.segments.start)
+    room = _SHOWN // 4 if size < SEGMENTS and count <= size + _SHOWN // 4 else max(_SHOWN, count - size)
+    segments = padded(segments, size + room)
+    data = {n: dataclasses.replace(d, **vars(places[n].padded(len(d.index)))) for n, d in density.data.items()}
+    return dataclasses.replace(density, segments=segments, data=data)
 
 
 def _grid(record: Record) -> np.ndarray:
@@ -88,7 +110,7 @@ def _described(density: Joint, positions, index, key, rows, later):
     def one(position, row):
         values = density.constrain(position)
         parameters = density.paths(values)
-        states, solved, rows = density.states(parameters)
+        states, solved, rows = density.states(parameters, density.first(values))
         means = density.at_measurements(states, rows)
         measured = density.measured(means, values)
         keys = jax.random.split(jax.random.fold_in(key, row), max(len(measured), 1))

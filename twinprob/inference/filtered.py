@@ -79,6 +79,7 @@ class Filtered(eqx.Module):
         """Return the prior of every constant, by sample site."""
         return constant_sites(self.bare)
 
+    past = None
     layout = Joint.layout
     size = Joint.size
     constrain = Joint.constrain

@@ -120,7 +120,7 @@ def _slopes(density: Joint, position, index):
     def reported(q):
         values = density.constrain(q)
         parameters = density.paths(values)
-        states, solved, rows = density.states(parameters)
+        states, solved, rows = density.states(parameters, density.first(values))
         means = density.at_measurements(states, rows)
         ahead = density.outputs(states, rows, index)
         future = {name: getattr(ahead, name) for name in density.model.quantities(density.model.Output)}
