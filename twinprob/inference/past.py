@@ -1,5 +1,6 @@
 """What a record's earlier part says of its later one: a normal of the constants, and of what moves given those."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jax.scipy.linalg import solve_triangular
+
+from ..modeling.model import AbstractModel
+from ..patient.record import Record
 
 _REACH = 6.0
 _RIDGE = 1e-9
@@ -66,6 +70,23 @@ class Past(eqx.Module):
         firsts = [values[f"{name}_innovations"][:1] for name in paths]
         found = self.moving(jnp.stack(constants), jnp.concatenate([*firsts, values["state_innovations"]]))
         return dict(zip(paths, found, strict=False)), found[len(paths) :]
+
+
+def cut(model: AbstractModel, record: Record, time: float) -> tuple[Record, Record]:
+    """Return the record before a time and the one from it on; signals that drive the model stay whole in both."""
+    inputs, outputs = model.quantities(model.Input), model.quantities(model.Output)
+    driving = {name for name, declared in inputs.items() if declared.measured}
+
+    def part(first: bool) -> dict[str, Any]:
+        found = {}
+        for name, series in record.observations.items():
+            one = series.select((series.times < time) == first) if name in outputs and name not in driving else series
+            if len(one.times):
+                found[name] = one
+        return found
+
+    early = dataclasses.replace(record, observations=part(True), end=time)
+    return early, dataclasses.replace(record, observations=part(False), start=time)
 
 
 def past_of(

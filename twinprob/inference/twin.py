@@ -18,7 +18,7 @@ from .classes import Classes, Misfit
 from .encoding import decode, decode_observations, decode_record, encode, encode_record, require_hash, require_kind
 from .format import opened, require_groups, require_numbers, require_plain_texts, save
 from .methods.sampled import AbstractMethod
-from .past import Past
+from .past import Past, cut
 
 _SHOWN = 3  # unknowns in a line of text
 
@@ -58,6 +58,11 @@ class Twin:
     def now(self) -> float:
         """The time up to which the record is known, min."""
         return self.record.end
+
+    @property
+    def recent(self) -> Record:
+        """The part of the record that was fitted at once: all of it, but of a long one."""
+        return self.record if self.past is None else cut(self.model, self.record, self.past.time)[1]
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """How much of a long record is fitted at once: the end of it, and of what lies before what it says of the rest."""
 
-import dataclasses
 import math
 from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ from .methods.modes import Split, search
 from .methods.nested import explore
 from .methods.pool import answer
 from .methods.sampled import generator
-from .past import Past, past_of
+from .past import Past, cut, past_of
 from .sites import measured
 
 _KNOTS, _MOST_KNOTS = 48, 96  # of the path with the closest knots: in a window, and the most for a slow path's sake
@@ -92,23 +91,6 @@ def _common(intervals: list[float]) -> float:
         if all(abs(times * longest / each - round(times * longest / each)) < 1e-9 for each in intervals):
             return times * longest
     return longest
-
-
-def cut(model: AbstractModel, record: Record, time: float) -> tuple[Record, Record]:
-    """Return the record before a time and the one from it on; signals that drive the model stay whole in both."""
-    inputs, outputs = model.quantities(model.Input), model.quantities(model.Output)
-    driving = {name for name, declared in inputs.items() if declared.measured}
-
-    def part(first: bool) -> dict[str, Any]:
-        found = {}
-        for name, series in record.observations.items():
-            one = series.select((series.times < time) == first) if name in outputs and name not in driving else series
-            if len(one.times):
-                found[name] = one
-        return found
-
-    early = dataclasses.replace(record, observations=part(True), end=time)
-    return early, dataclasses.replace(record, observations=part(False), start=time)
 
 
 def windowed(
