@@ -67,9 +67,8 @@ def fit(
         Called between stages.
     window : float, hours, optional
         How much of a long record's end is fitted at once; what was measured before is filtered, in one pass, and enters
-        as what was known then. By default 48 knots of the varying parameter whose knots are closest, or two time
-        scales of the slowest where that is more, up to 96 knots, where the record is longer than 1.25 times that;
-        `math.inf` fits all at once.
+        as what was known then. By default 32 knots of the varying parameter whose knots are closest, where the record
+        is longer than 96 of them; `math.inf` fits all at once.
 
     Returns
     -------

@@ -203,14 +203,16 @@ class Joint(eqx.Module):
         if after is None:
             local, there = rows[jnp.maximum(index - 1, 0)], states[index]
         else:
-            local = rows[index]
-            there, segments = landed(self.model, self.integrator, segments, states, rows, index, jnp.asarray(after))
+            local = rows[index] if self.knots else rows[:1]  # where nothing moves in time there is one row for all
+            there, segments = landed(self.model, segments, states, rows, index, jnp.asarray(after))
             index = 1 + jnp.arange(len(index))
 
         def one(row, state, i):
             patient = self.model.install(unknowns, row)
             return jax.tree.map(lambda x: x[0], at(patient, state[None], i[None], segments))
 
+        if len(local) < len(there):
+            return jax.vmap(lambda state, i: one(local[0], state, i))(there, index)
         return jax.vmap(one)(local, there, index)
 
     def within_reach(self, outputs: Mapping[str, Array]) -> Array:

@@ -11,9 +11,7 @@ from ..dynamics.simulate import AbstractIntegrator, FixedStep
 from ..modeling.declarations import require_complete
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
-from ..modeling.process import OrnsteinUhlenbeck
 from ..patient.record import Record
-from ..patient.units import minutes
 from .data import with_covariates
 from .filtered import filtered, known_at_end
 from .methods.importance import smooth, systematic
@@ -24,9 +22,8 @@ from .methods.sampled import generator
 from .past import Past, cut, past_of
 from .sites import measured
 
-_KNOTS, _MOST_KNOTS = 48, 96  # of the path with the closest knots: in a window, and the most for a slow path's sake
-_TIMESCALES = 2.0  # of the slowest path in a window
-_SLACK = 1.25  # a record longer than so many windows is cut
+_KNOTS = 32  # of the path with the closest knots, in a window
+_LONG = 96  # knots; a shorter record is fitted whole: not enough of it has shown what the constants are
 _STARTS, _ITERATIONS, _NODES = 4, 30, 500
 _ENDS = 250  # constants for which what moves is asked
 
@@ -68,17 +65,14 @@ def begin_of(model: AbstractModel, record: Record, hours: float | None) -> float
     model : AbstractModel
     record : Record
     hours : float or None
-        Length of the window; by default 48 knots of the path whose knots are closest, or two time scales of the
-        slowest path where that is longer, up to 96 knots.
+        Length of the window; by default 32 knots of the path whose knots are closest, in a record of more than 96.
     """
     processes = tuple(model.processes().values())
     if not processes or hours == math.inf:
         return record.start
     intervals = [process.interval for process in processes]
-    slowest = max((minutes(p.timescale) for p in processes if isinstance(p, OrnsteinUhlenbeck)), default=0.0)
-    usual = min(max(_KNOTS * min(intervals), _TIMESCALES * slowest), _MOST_KNOTS * min(intervals))
-    length = usual if hours is None else 60.0 * hours
-    if record.end - record.start <= (_SLACK if hours is None else 1.0) * length:
+    length = _KNOTS * min(intervals) if hours is None else 60.0 * hours
+    if record.end - record.start <= (_LONG * min(intervals) if hours is None else length):
         return record.start
     every = _common(intervals)
     return record.start + every * math.floor((record.end - length - record.start) / every + 1e-9)
