@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import equinox as eqx
@@ -24,7 +25,7 @@ from .methods.sampled import Sampled
 from .timeline import timeline
 from .twin import Twin
 
-_BATCH = 250
+_BATCH, _MANY = 250, 5000  # draws at once, a fifth of them where measurements are more: caches are small
 _SHOWN = 256
 _PRIOR_DRAWS = 500
 _TRAJECTORY_TIMES = 240
@@ -95,8 +96,16 @@ def _describe(density: Joint, positions, index, key, shape, later):
     So a posterior of any number of draws, and the prior, share a program.
     """
     count = len(positions)
-    rows = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1).reshape(-1, _BATCH)
-    parts = [jax.tree.map(np.asarray, _described(density, positions[mine], index, key, mine, later)) for mine in rows]
+    batch = _BATCH if max((len(data.values) for data in density.data.values()), default=0) <= _MANY else _BATCH // 5
+    rows = np.minimum(np.arange(-(-count // batch) * batch), count - 1).reshape(-1, batch)
+
+    def describe(mine):
+        with jax.enable_x64(precise):  # JAX keeps this setting per thread
+            return jax.tree.map(np.asarray, _described(density, positions[mine], index, key, mine, later))
+
+    precise = jax.dtypes.canonicalize_dtype(float) == np.float64
+    with ThreadPoolExecutor(2) as threads:
+        parts = list(threads.map(describe, rows))
     return jax.tree.map(lambda *x: np.concatenate(x)[:count].reshape(*shape, *x[0].shape[1:]), *parts)
 
 
@@ -116,6 +125,8 @@ def _described(density: Joint, positions, index, key, rows, later):
         keys = jax.random.split(jax.random.fold_in(key, row), max(len(measured), 1))
         replicates = {name: d.sample(k) for (name, d), k in zip(measured.items(), keys, strict=False)}
         sites = density.sites()
+        values_of = {name: jnp.asarray(data.values) for name, data in density.data.items()}
+        heard = {name: d.described(values_of[name], later.get(name)) for name, d in measured.items()}
         return {
             "values": values,
             "parameters": parameters,
@@ -124,16 +135,9 @@ def _described(density: Joint, positions, index, key, rows, later):
             "outputs": density.outputs(states, rows, index),
             "means": means,
             "replicates": replicates,
-            "neighbors": {
-                name: (d.neighbors(jnp.asarray(density.data[name].values)), d.neighbors(replicates[name]))
-                for name, d in measured.items()
-            },
-            "log_likelihood": density.log_likelihood(values, means),
-            "errors": {
-                name: d.last_error(jnp.asarray(density.data[name].values), later[name])
-                for name, d in measured.items()
-                if name in later
-            },
+            "neighbors": {name: (heard[name][1], d.neighbors(replicates[name])) for name, d in measured.items()},
+            "log_likelihood": {name: density_ for name, (density_, _, _) in heard.items()},
+            "errors": {name: heard[name][2] for name in later},
             "log_prior": {name: jnp.sum(sites[name].log_prob(value)) for name, value in values.items()},
         }
 

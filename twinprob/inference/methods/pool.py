@@ -21,7 +21,7 @@ from ..joint import Joint
 from .climb import Climber, Split, quadratic, split
 
 _LANES = 8
-_CHUNK = 250
+_CHUNK, _LONG = 250, 5000  # positions in a batch, a fifth of them where measurements are more: caches are small
 
 
 class Climb(NamedTuple):
@@ -115,6 +115,12 @@ class Program:
     def prior_draws(self, numbers, key, count: int):
         """Return so many positions drawn from the prior."""
         return _prior_draws(self.form, numbers, key, count)
+
+    @cached_property
+    def chunk(self) -> int:
+        """How many positions a batch has."""
+        longest = max(shaped[0][0] if shaped and shaped[0] else 0 for shaped in self.form.shapes)
+        return _CHUNK if longest <= _LONG else _CHUNK // 5
 
     @cached_property
     def parts(self) -> Split:
@@ -250,8 +256,9 @@ class Pool:
         count, size = question.positions.shape
         if count == 0:
             return np.zeros(0)
-        padded = np.concatenate([question.positions, np.repeat(question.positions[-1:], -count % _CHUNK, axis=0)])
-        parts = padded.reshape(-1, _CHUNK, size)
+        chunk = patient.program.chunk
+        padded = np.concatenate([question.positions, np.repeat(question.positions[-1:], -count % chunk, axis=0)])
+        parts = padded.reshape(-1, chunk, size)
         found = self._map(lambda part: np.asarray(patient.program.densities(patient.numbers, part)), parts)
         return np.concatenate(found)[:count]
 
