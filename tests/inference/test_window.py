@@ -32,25 +32,19 @@ def require_near(draws, mean, sd, count):
     assert np.max(np.abs(np.log(draws.std(0) / sd))) < 5 / math.sqrt(2 * count)
 
 
-def worth(twin):
-    """Draws behind the twin: of the window, and of the constants before it."""
-    before = float(twin.provenance["notes"][0].split("worth ")[1].split(" ")[0])
-    return 1.0 / (1.0 / twin.effective_draws + 1.0 / before)
-
-
 def test_the_beliefs_are_those_of_the_whole_record(twin, data):
     mean, sd = kalman(data[1])[-1]
-    require_near(beliefs(twin), mean, sd, worth(twin))
+    require_near(beliefs(twin), mean, sd, twin.effective_draws)
 
 
 def test_the_forecast_is_that_of_the_whole_record(twin, data):
-    mean, sd = kalman(data[1])[-1]
+    mean, _ = kalman(data[1])[-1]
     ahead = tp.forecast(twin, hours=1, every="60 min", key=jax.random.key(1))
     found = ahead.group("predictions")["level"].values.reshape(-1, 1)
     draws = beliefs(twin)  # its own correlations stand in for the exact ones, which `kalman` does not return
     gain, fade = (1 - math.exp(-60 * DECAY)) / DECAY, math.exp(-60 * DECAY)
     spread = np.var(gain * draws[:, 2] + fade * draws[:, 3]) + NOISE**2 + (gain * 0.5 * 0.03) ** 2
-    require_near(found, gain * (mean[2] + 0.05) + fade * mean[3], np.sqrt(spread), worth(twin))
+    require_near(found, gain * (mean[2] + 0.05) + fade * mean[3], np.sqrt(spread), twin.effective_draws)
 
 
 def test_the_twin_says_what_was_fitted_how(twin):
@@ -72,7 +66,7 @@ def test_an_update_goes_on_from_it(twin):
     record, values = stay(HOURS + 1, seed=3)
     later = tp.update(twin, record.between(twin.now, record.end), key=jax.random.key(2))
     mean, sd = kalman(values)[-1]
-    require_near(beliefs(later)[:, 2:], mean[2:], sd[2:], worth(twin) / 2)
+    require_near(beliefs(later)[:, 2:], mean[2:], sd[2:], twin.effective_draws / 2)
 
 
 def test_identify_counts_what_is_known_from_before(twin):

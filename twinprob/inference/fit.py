@@ -105,7 +105,11 @@ def fit(
         sampled = NUTS().sample(density, key=sample_key, progress=progress)
     learned = "" if population is None else repr(population)
     if found is not None:
-        sampled = dataclasses.replace(sampled, khat=float(np.fmax(sampled.khat, found.khat)))
+        figures = {
+            "khat": np.fmax(sampled.khat, found.khat),
+            "importance_ess": np.fmin(sampled.importance_ess, found.effective),
+        }
+        sampled = dataclasses.replace(sampled, **{name: float(figure) for name, figure in figures.items()})
     known = {"population": learned, "notes": notes, "whole": record}
     twin = twin_of(density, recent, dict(given or {}), sampled, key=key, **known)
     require_draws_of_something(twin)

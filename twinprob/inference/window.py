@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from scipy.special import logsumexp
 
 from ..dynamics.simulate import AbstractIntegrator, FixedStep
 from ..modeling.declarations import require_complete
@@ -14,17 +15,18 @@ from ..modeling.observation import Observation
 from ..patient.record import Record
 from .data import with_covariates
 from .filtered import filtered, known_at_end
-from .methods.importance import smooth, systematic
+from .methods.importance import kernels, smooth, systematic
 from .methods.modes import Split, search
 from .methods.nested import explore
-from .methods.pool import answer
+from .methods.pool import Densities, answer
 from .methods.sampled import generator
 from .past import Past, cut, past_of
 from .sites import measured
 
 _KNOTS = 32  # of the path with the closest knots, in a window
 _LONG = 96  # knots; a shorter record is fitted whole: not enough of it has shown what the constants are
-_STARTS, _ITERATIONS, _NODES = 4, 30, 500
+_STARTS, _ITERATIONS, _PROPOSALS = 4, 30, 1500
+_WIDTH, _TAILS = 0.9, 4.0  # of kernels, as in `Laplace`
 _ENDS = 250  # constants for which what moves is asked
 
 
@@ -132,8 +134,12 @@ def _sizes(observations: Mapping[str, Observation]) -> set[str]:
 def _weighed(parts: Split, chance, key) -> Generator[Any, Any, tuple[np.ndarray, np.ndarray, float, float]]:
     """Return weighted constants, the log evidence and k-hat."""
     modes, _, spread = yield from search(parts, _STARTS, _ITERATIONS, key=key)
-    nodes, weights, evidence = yield from explore(modes[0], parts, spread, chance, _NODES)
+    nodes, weights, evidence = yield from explore(modes[0], parts, spread, chance, 0)
     if not np.isfinite(evidence):
         raise RuntimeError("The model could be solved at the mode of the earlier record but nowhere around it.")
-    _, khat = smooth(np.log(np.maximum(weights, 1e-300)))
-    return nodes.positions, weights, evidence, khat
+    over = kernels(nodes.positions, weights, _WIDTH, _TAILS)
+    points = over.draw(_PROPOSALS, chance)
+    densities = yield Densities(points)
+    ratios = np.where(np.isfinite(densities), densities, -np.inf) - over.log_density(points)
+    log_weights, khat = smooth(ratios)
+    return points, np.exp(log_weights), float(logsumexp(ratios) - np.log(_PROPOSALS)), khat
