@@ -254,6 +254,12 @@ def _check(name: str, twin: Twin, first: str, other: Twin) -> None:
         raise ValueError(
             f"Twins `{first}` and `{name}` saw different data: {_difference(other, twin)}. Fit both to one record."
         )
+    if twin.recent.start != other.recent.start:
+        begins = [one.recent.start / 60 for one in (other, twin)]
+        raise ValueError(
+            f"Twins `{first}` and `{name}` were fitted from {begins[0]:g} and {begins[1]:g} h on, and what came before "
+            "was filtered: fit both with one `window`."
+        )
     ours, theirs = twin.group("log_likelihood"), other.group("log_likelihood")
     if set(ours.data_vars) != set(theirs.data_vars):
         odd = sorted(str(v) for v in set(ours.data_vars) ^ set(theirs.data_vars))

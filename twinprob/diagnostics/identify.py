@@ -177,7 +177,7 @@ def identify(
     require_kinds(inputs=(inputs, Inputs, None), method=(method, Sampler, None), grades=(grades, Grades, None))
     require_each("observations", observations, Observation)
     fit_key, structure_key, ahead_key = jax.random.split(key, 3)
-    model, known_until_now, observations, _ = subject_of(subject, record, observations)
+    model, known_until_now, observations, *_ = subject_of(subject, record, observations)
     _require_observation(model, known_until_now)
     twin = (
         subject

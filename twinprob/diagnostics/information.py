@@ -297,16 +297,16 @@ def information(
         If the model cannot be solved near its priors.
     """
     require_kinds(inputs=(inputs, Inputs, None))
-    model, record, observations, integrator = subject_of(subject, record, observations, integrator)
+    model, record, observations, integrator, past = subject_of(subject, record, observations, integrator)
     whole = prolonged(model, record, planned or {}, horizons, inputs)
-    design = joint(model, whole, observations=observations, integrator=integrator, times=horizons)
+    design = joint(model, whole, observations=observations, integrator=integrator, times=horizons, past=past)
     if at is not None:
         position = position_of(design, at)
     elif isinstance(subject, Twin) and "unconstrained" in subject.tree.children:
-        seen = joint(model, record, observations=observations, integrator=integrator)
+        seen = joint(model, record, observations=observations, integrator=integrator, past=past)
         position = carry(seen, design, center_of(subject))
     elif any(name in record.observations for name in model.quantities(model.Output)):
-        seen = joint(model, record, observations=observations, integrator=integrator)
+        seen = joint(model, record, observations=observations, integrator=integrator, past=past)
         position = carry(seen, design, best_position(seen))
     else:
         position = position_of(design, {})

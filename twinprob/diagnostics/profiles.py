@@ -181,17 +181,18 @@ def profile(
     require_count("points", points, 1, 10_000)
     for name, factor in (("widen", widen), ("reach", reach)):
         require_within(f"Argument `{name}`", factor, number(0.0, 1e6, above=True))
-    model, record, observations, integrator = subject_of(subject, record, observations, integrator)
+    model, record, observations, integrator, past = subject_of(subject, record, observations, integrator)
     asked = _asked(model, record, predictions or {})
     whole = prolonged(model, record, {}, [time for _, time in asked], inputs)
     flat = widened(model, widen)
     times = np.unique([time for _, time in asked])
-    density = joint(flat, whole, observations=observations, integrator=integrator, times=times)
+    density = joint(flat, whole, observations=observations, integrator=integrator, times=times, past=past)
     if isinstance(subject, Twin) and "unconstrained" in subject.tree.children:
-        seen = joint(model, record, observations=observations, integrator=integrator)
+        seen = joint(model, record, observations=observations, integrator=integrator, past=past)
         begin = carry(seen, density, center_of(subject))
     else:
-        begin = best_position(joint(model, whole, observations=observations, integrator=integrator, times=times))
+        how = {"observations": observations, "integrator": integrator, "past": past}
+        begin = best_position(joint(model, whole, times=times, **how))
     chosen = _chosen(density, names)
     if not chosen and not asked:
         raise ValueError("There is nothing to profile: name a constant parameter, or `predictions`.")

@@ -29,6 +29,7 @@ from ..modeling.process import AbstractProcess, OrnsteinUhlenbeck, RandomWalk
 from ..models import by_name
 from .methods import NUTS, SMC, Filter, Laplace, Variational
 from .methods.sampled import AbstractMethod
+from .past import Past
 
 _PIECES = (
     *(OrnsteinUhlenbeck, RandomWalk),
@@ -36,6 +37,7 @@ _PIECES = (
     *(Adaptive, FixedStep),
     *(NUTS, SMC, Filter, Laplace, Variational),
     *solvers.CLASSES,
+    Past,
 )
 _EXTENSIBLE = (AbstractModel, AbstractProcess, AbstractNoise, AbstractMethod, AbstractIntegrator)
 

@@ -1,7 +1,9 @@
 """The measurements of one patient as a joint density takes them: in the model's units, padded to one length."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from ..modeling.correlated import NEVER
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
+from ..patient.record import Record
 from ..patient.series import Series
 from ..patient.units import convert
 
@@ -86,6 +89,16 @@ def data_of(series: Series, name: str, unit: str, observation: Observation, plac
         gaps=None if gaps is None else np.pad(gaps, (0, pad)),
         limited=gaps is not None and ends,
     )
+
+
+def with_covariates(model: AbstractModel, record: Record) -> AbstractModel:
+    """Return the model with the covariates it declares taken from the record."""
+    values: dict[str, Any] = {}
+    for name, declared in model.covariates().items():
+        if name in record.covariates:
+            given = record.covariates[name]
+            values[name] = float(convert(given.value, given.unit or "", declared.unit, variable=name))
+    return dataclasses.replace(model, **values) if values else model
 
 
 def panels_of(data: Mapping[str, Data]) -> tuple[tuple[str, ...], ...]:

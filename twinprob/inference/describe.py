@@ -1,7 +1,9 @@
 """What a twin reports of its draws: parameters, outputs, replicates, and the figures that judge them."""
 
+import dataclasses
 import importlib.metadata
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import equinox as eqx
@@ -12,27 +14,35 @@ import numpyro.distributions as dist
 import xarray as xr
 
 from ..dynamics.programs import compiled
-from ..dynamics.segments import doubled, knots, minutes_per_unit
+from ..dynamics.segments import doubled, knots, minutes_per_unit, padded
 from ..dynamics.simulate import FixedStep
 from ..labels import Labelled, dataset, tree
 from ..patient.record import Record
 from .data import to_length
-from .joint import Joint, with_borders
+from .joint import SEGMENTS, Joint
 from .methods.pool import patient_of
 from .methods.sampled import Sampled
+from .timeline import timeline
 from .twin import Twin
 
-_BATCH = 250
+_BATCH, _MANY = 250, 5000  # draws at once, a fifth of them where measurements are more: caches are small
+_SHOWN = 256
 _PRIOR_DRAWS = 500
 _TRAJECTORY_TIMES = 240
 VERSIONS = ("twinprob", "jax", "numpyro", "diffrax", "equinox", "numpy", "xarray")
 
 
-def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, key, population="", notes=()) -> Twin:
-    """Return the twin that holds what a method sampled; `key` is that of the whole fit."""
+def twin_of(
+    density: Joint, record: Record, observations, sampled: Sampled, *, key, population="", notes=(), whole=None
+) -> Twin:
+    """Return the twin that holds what a method sampled; `key` is that of the whole fit.
+
+    Where `record` is the end of a longer one, that is `whole`.
+    """
+    whole = record if whole is None else whole
     _, describe_key = jax.random.split(key)
     integrator, model = density.integrator, density.model
-    shown = with_borders(density, record, _grid(record))
+    shown = _with_borders(density, record, _grid(record))
     describe_keys = jax.random.split(describe_key, 3)
     patient = patient_of(density)  # the method's own program, where it has one, draws from the prior too
     positions = np.asarray(patient.program.prior_draws(patient.numbers, describe_keys[1], _PRIOR_DRAWS))
@@ -43,7 +53,7 @@ def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, k
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
         "model": type(model).__name__,
-        "data_hash": record.data_hash,
+        "data_hash": whole.data_hash,
         "khat": sampled.khat,
         "importance_ess": sampled.importance_ess,
         "modes": [[density_, weight] for _, density_, weight in sampled.modes],
@@ -55,7 +65,20 @@ def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, k
         **figures,
     }
     attrs = {"title": f"twinprob: {type(model).__name__}", "inference_library": "twinprob", "provenance": provenance}
-    return Twin(model, record, tree(groups, attrs), observations, integrator)
+    return Twin(model, whole, tree(groups, attrs), observations, integrator, past=density.past)
+
+
+def _with_borders(density: Joint, record: Record, times: np.ndarray) -> Joint:
+    """Return the density of a record with segments that end at further times (time,) min too: the same, but slower."""
+    seen = {name: record.observations[name].times for name in density.data}
+    inside = any(data.after is not None for data in density.data.values())
+    segments, places = timeline(density.model, record, seen, times, inside)
+    # A day's worth beside a small record, and as many as are ever shown beside others: no further choice of lengths.
+    count, size = len(segments.start), len(density.segments.start)
+    room = _SHOWN // 4 if size < SEGMENTS and count <= size + _SHOWN // 4 else max(_SHOWN, count - size)
+    segments = padded(segments, size + room)
+    data = {n: dataclasses.replace(d, **vars(places[n].padded(len(d.index)))) for n, d in density.data.items()}
+    return dataclasses.replace(density, segments=segments, data=data)
 
 
 def _grid(record: Record) -> np.ndarray:
@@ -73,8 +96,16 @@ def _describe(density: Joint, positions, index, key, shape, later):
     So a posterior of any number of draws, and the prior, share a program.
     """
     count = len(positions)
-    rows = np.minimum(np.arange(-(-count // _BATCH) * _BATCH), count - 1).reshape(-1, _BATCH)
-    parts = [jax.tree.map(np.asarray, _described(density, positions[mine], index, key, mine, later)) for mine in rows]
+    batch = _BATCH if max((len(data.values) for data in density.data.values()), default=0) <= _MANY else _BATCH // 5
+    rows = np.minimum(np.arange(-(-count // batch) * batch), count - 1).reshape(-1, batch)
+
+    def describe(mine):
+        with jax.enable_x64(precise):  # JAX keeps this setting per thread
+            return jax.tree.map(np.asarray, _described(density, positions[mine], index, key, mine, later))
+
+    precise = jax.dtypes.canonicalize_dtype(float) == np.float64
+    with ThreadPoolExecutor(2) as threads:
+        parts = list(threads.map(describe, rows))
     return jax.tree.map(lambda *x: np.concatenate(x)[:count].reshape(*shape, *x[0].shape[1:]), *parts)
 
 
@@ -88,12 +119,14 @@ def _described(density: Joint, positions, index, key, rows, later):
     def one(position, row):
         values = density.constrain(position)
         parameters = density.paths(values)
-        states, solved, rows = density.states(parameters)
+        states, solved, rows = density.states(parameters, density.first(values))
         means = density.at_measurements(states, rows)
         measured = density.measured(means, values)
         keys = jax.random.split(jax.random.fold_in(key, row), max(len(measured), 1))
         replicates = {name: d.sample(k) for (name, d), k in zip(measured.items(), keys, strict=False)}
         sites = density.sites()
+        values_of = {name: jnp.asarray(data.values) for name, data in density.data.items()}
+        heard = {name: d.described(values_of[name], later.get(name)) for name, d in measured.items()}
         return {
             "values": values,
             "parameters": parameters,
@@ -102,16 +135,9 @@ def _described(density: Joint, positions, index, key, rows, later):
             "outputs": density.outputs(states, rows, index),
             "means": means,
             "replicates": replicates,
-            "neighbors": {
-                name: (d.neighbors(jnp.asarray(density.data[name].values)), d.neighbors(replicates[name]))
-                for name, d in measured.items()
-            },
-            "log_likelihood": density.log_likelihood(values, means),
-            "errors": {
-                name: d.last_error(jnp.asarray(density.data[name].values), later[name])
-                for name, d in measured.items()
-                if name in later
-            },
+            "neighbors": {name: (heard[name][1], d.neighbors(replicates[name])) for name, d in measured.items()},
+            "log_likelihood": {name: density_ for name, (density_, _, _) in heard.items()},
+            "errors": {name: heard[name][2] for name in later},
             "log_prior": {name: jnp.sum(sites[name].log_prob(value)) for name, value in values.items()},
         }
 

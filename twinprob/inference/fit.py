@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 import jax
+import numpy as np
 
 from ..dynamics.precision import in_double_precision
 from ..dynamics.simulate import AbstractIntegrator
@@ -20,6 +21,7 @@ from .methods.sampled import AbstractMethod, Sampler
 from .simulable import noted, simulable
 from .twin import Twin
 from .vanishing import require_draws_of_something, require_something
+from .window import require_window, windowed
 
 
 @runtime_checkable
@@ -42,6 +44,7 @@ def fit(
     observations: Mapping[str, Observation] | None = None,
     integrator: AbstractIntegrator | None = None,
     progress: Callable[[str, float], None] | None = None,
+    window: float | None = None,
 ) -> Twin:
     """Personalize a model to one patient's record.
 
@@ -62,11 +65,15 @@ def fit(
         `FixedStep()` by default.
     progress : function of (stage, fraction), optional
         Called between stages.
+    window : float, hours, optional
+        How much of a long record's end is fitted at once; what was measured before is filtered, in one pass, and enters
+        as what was known then. By default 32 knots of the varying parameter whose knots are closest, where the record
+        is longer than 96 of them; `math.inf` fits all at once.
 
     Returns
     -------
     Twin
-        Its record's notes say which inputs of the record the model does not have.
+        Its record's notes say which inputs of the record the model does not have; its own say what was fitted at once.
 
     Raises
     ------
@@ -81,32 +88,49 @@ def fit(
     """
     require_key(key)
     require_kinds(method=(method, Sampler, None))
-    density, record, observations = posed(model, record, population, observations, integrator)
+    require_window(window)
+    model, record, given = personal(model, record, population, observations)
     sample_key, _ = jax.random.split(key)
-    notes: tuple[str, ...] = ()
+    found = windowed(model, record, given, integrator, window, key=jax.random.fold_in(sample_key, 1))
+    recent, past = (record, None) if found is None else (found.record, found.past)
+    density = joint(model, recent, observations=given, integrator=integrator, past=past)
+    notes: tuple[str, ...] = () if found is None else (found.said(record.start),)
     try:
         sampled = (Laplace() if method is None else method).sample(density, key=sample_key, progress=progress)
     except (RuntimeError, ValueError):
-        require_something(density, {name: record.observations[name].times for name in density.data})
+        require_something(density, {name: recent.observations[name].times for name in density.data})
         raise
     if method is None and not sampled.khat < 0.7:
-        notes = (f"Laplace's k-hat was {sampled.khat:.2f}, so the posterior was sampled with NUTS instead.",)
+        notes += (f"Laplace's k-hat was {sampled.khat:.2f}, so the posterior was sampled with NUTS instead.",)
         sampled = NUTS().sample(density, key=sample_key, progress=progress)
     learned = "" if population is None else repr(population)
-    twin = twin_of(density, record, observations, sampled, key=key, population=learned, notes=notes)
+    if found is not None:
+        figures = {
+            "khat": np.fmax(sampled.khat, found.khat),
+            "importance_ess": np.fmin(sampled.importance_ess, found.effective),
+        }
+        sampled = dataclasses.replace(sampled, **{name: float(figure) for name, figure in figures.items()})
+    known = {"population": learned, "notes": notes, "whole": record}
+    twin = twin_of(density, recent, dict(given or {}), sampled, key=key, **known)
     require_draws_of_something(twin)
     return dataclasses.replace(twin, method=method)
 
 
 def posed(model: AbstractModel, record: Record, population: Personal | None, observations, integrator):
     """Return the density of a fit, the record it uses, and how outputs are measured where not as the model declares."""
+    model, record, observations = personal(model, record, population, observations)
+    density = joint(model, record, observations=observations, integrator=integrator)
+    return density, record, dict(observations or {})
+
+
+def personal(model: AbstractModel, record: Record, population: Personal | None, observations):
+    """Return the model with this patient's priors, the record it can use, and how outputs are measured."""
     require_kinds(model=(model, AbstractModel), population=(population, Personal, None))
     require_record(record, "record")
     record = noted(model, simulable(model, record))
     if population is not None:
         model, observations = population.personalize(model, record, observations)
-    density = joint(_checked(model, record), record, observations=observations, integrator=integrator)
-    return density, record, dict(observations or {})
+    return _checked(model, record), record, observations
 
 
 def _checked(model: AbstractModel, record: Record) -> AbstractModel:

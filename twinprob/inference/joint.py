@@ -30,14 +30,14 @@ from ..modeling.model import AbstractModel, nearest, pack
 from ..modeling.observation import Observation
 from ..patient.record import Record, require_record
 from ..patient.require import require_each, require_kinds
-from ..patient.units import convert, reach
-from .data import Data, data_of, panels_of, require_noise
+from ..patient.units import reach
+from .data import Data, data_of, panels_of, require_noise, with_covariates
+from .past import Past
 from .timeline import crowded, stop_of, timeline
 
 _IMPOSSIBLE = 1e30
-_SHOWN = 256
 _MANY = 1024
-_SEGMENTS, _KNOTS = 192, 64  # times `scale`: how many segments, and how many knots and measurements of each kind
+SEGMENTS, _KNOTS = 192, 64  # times `scale`: how many segments, and how many knots and measurements of each kind
 _LARGEST = 150.0  # exp(150)^4 is still finite
 
 
@@ -48,6 +48,8 @@ class Joint(eqx.Module):
     normal `<name>_innovations` and the deterministic path `<name>`; `<name>_volatility` and `<output>_<field>` for
     volatilities and noise sizes that have priors. Inference works on `position`, all sites concatenated on
     the unconstrained scale. Outputs of one of the `panels` are measured at the same times: they are found together.
+    Where the record is the end of a longer one, its `past` says what was known when it begins: the first innovation of
+    each path and those of the state then are what is left open there.
     """
 
     model: AbstractModel
@@ -57,6 +59,7 @@ class Joint(eqx.Module):
     integrator: AbstractIntegrator
     knots: tuple[tuple[str, int], ...] = eqx.field(static=True)
     panels: tuple[tuple[str, ...], ...] = eqx.field(static=True, default=())
+    past: Past | None = None
 
     # ---- the unknowns -----------------------------------------------------------------------------------------
 
@@ -75,6 +78,9 @@ class Joint(eqx.Module):
         for output, observation in self.observations.items():
             for field, prior in observation.unknowns().items():
                 priors[f"{output}_{field}"] = prior
+        if self.past is not None:
+            count = len(self.model.quantities(self.model.State))
+            priors["state_innovations"] = dist.Normal(0.0, 1.0).expand([count]).to_event(1)
         return priors
 
     def layout(self) -> dict[str, slice]:
@@ -112,7 +118,12 @@ class Joint(eqx.Module):
         """Draw a position from the prior."""
         sites = self.sites()
         keys = jax.random.split(key, max(len(sites), 1))
-        return self.unconstrain({name: prior.sample(k) for (name, prior), k in zip(sites.items(), keys, strict=False)})
+        drawn = {name: prior.sample(k) for (name, prior), k in zip(sites.items(), keys, strict=False)}
+        position = self.unconstrain(drawn)
+        if self.past is None:
+            return position
+        constants = self.past.constants(jax.random.normal(jax.random.fold_in(key, 1), (len(self.past.names),)))
+        return position.at[self.places()].set(constants)
 
     # ---- from unknowns to outputs -----------------------------------------------------------------------------
 
@@ -121,8 +132,12 @@ class Joint(eqx.Module):
         process = self.model.processes()[name]
         bijector = dist.biject_to(self.model.prior(name).support)
         base = bijector.inv(values[f"{name}_start"])
-        sd = values.get(f"{name}_volatility", process.sd)
-        knots_ = process.path(base, values[f"{name}_innovations"], sd)
+        sd, innovations = values.get(f"{name}_volatility", process.sd), values[f"{name}_innovations"]
+        if self.past is None:
+            knots_ = process.path(base, innovations, sd)
+        else:
+            first = self.past.begun(self.sites(), self.model.processes(), values)[0][name]
+            knots_ = jnp.concatenate([first[None], process.extend(base, first, innovations[1:], sd)])
         # A path that leaves the numbers counts as impossible in `rows`; its gradient must stay finite all the same.
         return bijector(jnp.clip(knots_, -_LARGEST, _LARGEST) if not _real(bijector) else knots_)
 
@@ -130,6 +145,15 @@ class Joint(eqx.Module):
         """Return every parameter: its value, or its values at the knots where it varies."""
         processes = self.model.processes()
         return {name: self.path(name, values) if name in processes else values[name] for name in self.model.unknowns()}
+
+    def first(self, values: Mapping[str, Any]) -> Array | None:
+        """Return the state at the start of a record with a past, (state,); None where the model says it."""
+        return None if self.past is None else self.past.begun(self.sites(), self.model.processes(), values)[1]
+
+    def places(self) -> np.ndarray:
+        """Return where the constants stand that the past speaks of."""
+        layout, names = self.layout(), () if self.past is None else self.past.names
+        return np.array([layout[name].start for name in names], int)
 
     def rows(self, parameters: Mapping[str, Array]) -> tuple[Array, Array]:
         """Return the parameters acting in each segment, shape (segment, parameter), and whether they are possible."""
@@ -179,14 +203,16 @@ class Joint(eqx.Module):
         if after is None:
             local, there = rows[jnp.maximum(index - 1, 0)], states[index]
         else:
-            local = rows[index]
-            there, segments = landed(self.model, self.integrator, segments, states, rows, index, jnp.asarray(after))
+            local = rows[index] if self.knots else rows[:1]  # where nothing moves in time there is one row for all
+            there, segments = landed(self.model, segments, states, rows, index, jnp.asarray(after))
             index = 1 + jnp.arange(len(index))
 
         def one(row, state, i):
             patient = self.model.install(unknowns, row)
             return jax.tree.map(lambda x: x[0], at(patient, state[None], i[None], segments))
 
+        if len(local) < len(there):
+            return jax.vmap(lambda state, i: one(local[0], state, i))(there, index)
         return jax.vmap(one)(local, there, index)
 
     def within_reach(self, outputs: Mapping[str, Array]) -> Array:
@@ -197,7 +223,7 @@ class Joint(eqx.Module):
 
     def means(self, values: Mapping[str, Any]) -> tuple[dict[str, Array], Array]:
         """Return the noise-free output at each measurement by output name, and whether the solve succeeded."""
-        states, solved, rows = self.states(self.paths(values))
+        states, solved, rows = self.states(self.paths(values), self.first(values))
         return self.at_measurements(states, rows), solved
 
     def at_measurements(self, states, rows) -> dict[str, Array]:
@@ -240,13 +266,20 @@ class Joint(eqx.Module):
         means, solved = self.means(values)
         for name, measured in self.measured(means, values).items():
             numpyro.sample(f"{name}_measured", measured, obs=jnp.asarray(self.data[name].values))
+        if self.past is not None:
+            plain, position = dataclasses.replace(self, past=None), self.unconstrain(values)
+            numpyro.factor("past", self.log_prior(position) - plain.log_prior(position[: plain.size]))
         numpyro.factor("solved", jnp.where(solved, 0.0, -jnp.inf))
         return parameters
 
     def log_prior(self, position: Float[Array | np.ndarray, " unknown"]) -> Array:
         """Return the log prior density of a position on the unconstrained scale."""
-        layout, total = self.layout(), jnp.zeros(())
+        layout, total, known = self.layout(), jnp.zeros(()), () if self.past is None else self.past.names
+        if self.past is not None:
+            total = self.past.log_density(position[self.places()])
         for name, prior in self.sites().items():
+            if name in known:
+                continue
             raw = position[layout[name]].reshape(prior.event_shape)
             bijector = dist.biject_to(prior.support)
             value = bijector(raw)
@@ -293,6 +326,7 @@ def joint(
     observations: Mapping[str, Observation] | None = None,
     integrator: AbstractIntegrator | None = None,
     times=(),
+    past: Past | None = None,
 ) -> Joint:
     """Join a model and a record to the density of their unknowns.
 
@@ -307,6 +341,8 @@ def joint(
         `FixedStep()` by default.
     times : (time,) min, optional
         Further times within the record at which a segment shall end, so that the state there is known.
+    past : Past, optional
+        What was known when the record begins, where it is the end of a longer one.
 
     Returns
     -------
@@ -337,11 +373,11 @@ def joint(
     counts = {name: knots(p, record.start, stop_of(model, record)) for name, p in model.processes().items()}
     most = max((len(place.index) for place in places.values()), default=0)
     lengths = [*counts.values(), most] if counts else []
-    size = scale((len(segments.start), _SEGMENTS), *((length, _KNOTS) for length in lengths))
-    segments = padded(segments, int(size * _SEGMENTS))
+    size = scale((len(segments.start), SEGMENTS), *((length, _KNOTS) for length in lengths))
+    segments = padded(segments, int(size * SEGMENTS) if past is None else bucket(len(segments.start), 32))
     # Where nothing moves in time there are few measurements, and one may take long, as a steady beat does.
     # Of very many, half as many again would take half as long again: their lengths are rounded less.
-    length = int(size * _KNOTS) if counts else doubled(most, 8) if most <= _MANY else bucket(most)
+    length = int(size * _KNOTS) if counts and past is None else doubled(most, 8) if most <= _MANY else bucket(most)
     how = {name: (observations or {}).get(name, declared[name].noise) for name in present}
     require_noise(model, how)
     data = {
@@ -352,20 +388,9 @@ def joint(
         name: dataclasses.replace(o, noise=o.noise.padded(int(data[name].present.sum()), data[name].present.size))
         for name, o in how.items()
     }
-    return Joint(model, segments, data, how, integrator, tuple((name, length) for name in counts), panels_of(data))
-
-
-def with_borders(density: Joint, record: Record, times: np.ndarray) -> Joint:
-    """Return the density of a record with segments that end at further times (time,) min too: the same, but slower."""
-    seen = {name: record.observations[name].times for name in density.data}
-    inside = any(data.after is not None for data in density.data.values())
-    segments, places = timeline(density.model, record, seen, times, inside)
-    # A day's worth beside a small record, and as many as are ever shown beside others: no further choice of lengths.
-    count, size = len(segments.start), len(density.segments.start)
-    room = _SHOWN // 4 if size < _SEGMENTS and count <= size + _SHOWN // 4 else max(_SHOWN, count - size)
-    segments = padded(segments, size + room)
-    data = {n: dataclasses.replace(d, **vars(places[n].padded(len(d.index)))) for n, d in density.data.items()}
-    return dataclasses.replace(density, segments=segments, data=data)
+    # Windows of one model have nearly one number of knots: nothing is rounded, and nothing padded, but to a dozen.
+    knotted = tuple((n, length if past is None else -(-count // 12) * 12) for n, count in counts.items())
+    return Joint(model, segments, data, how, integrator, knotted, panels_of(data), past)
 
 
 def slope_of(name: str) -> str:
@@ -376,13 +401,3 @@ def slope_of(name: str) -> str:
 def _real(bijector) -> bool:
     """Whether values and positions are the same: only then may a position be large."""
     return isinstance(bijector, dist.transforms.IdentityTransform)
-
-
-def with_covariates(model: AbstractModel, record: Record) -> AbstractModel:
-    """Return the model with the covariates it declares taken from the record."""
-    values: dict[str, Any] = {}
-    for name, declared in model.covariates().items():
-        if name in record.covariates:
-            given = record.covariates[name]
-            values[name] = float(convert(given.value, given.unit or "", declared.unit, variable=name))
-    return dataclasses.replace(model, **values) if values else model

@@ -55,7 +55,9 @@ class Linear(NamedTuple):
 
 
 def subject_of(subject: Twin | AbstractModel, record: Record | None, observations=None, integrator=None):
-    """Return model, record, observations and integrator of a twin, which has its own, or of a model and a record.
+    """Return model, record, observations, integrator and past of a twin, which has its own, or of a model and a record.
+
+    The record of a twin with a past is the part from there on.
 
     Raises
     ------
@@ -64,10 +66,10 @@ def subject_of(subject: Twin | AbstractModel, record: Record | None, observation
     """
     require_kinds(subject=(subject, Twin, AbstractModel))
     if isinstance(subject, Twin) and record is None:
-        return subject.model, subject.record, subject.observations, subject.integrator
+        return subject.model, subject.recent, subject.observations, subject.integrator, subject.past
     if isinstance(subject, Twin) or record is None:
         raise ValueError("Give a twin alone, or a model and a `record`.")
-    return subject, record, observations, integrator
+    return subject, record, observations, integrator, None
 
 
 def linearize(density: Joint, position: np.ndarray, horizons: np.ndarray) -> Linear:
@@ -120,7 +122,7 @@ def _slopes(density: Joint, position, index):
     def reported(q):
         values = density.constrain(q)
         parameters = density.paths(values)
-        states, solved, rows = density.states(parameters)
+        states, solved, rows = density.states(parameters, density.first(values))
         means = density.at_measurements(states, rows)
         ahead = density.outputs(states, rows, index)
         future = {name: getattr(ahead, name) for name in density.model.quantities(density.model.Output)}
@@ -285,6 +287,9 @@ def prior_moments(density: Joint) -> tuple[np.ndarray, np.ndarray]:
     for name, place in density.layout().items():
         if not name.endswith("_innovations"):
             mean[place], variance[place] = scalar_moments(density.sites()[name])
+    if density.past is not None:
+        places = density.places()
+        mean[places], variance[places] = density.past.center, np.sum(np.square(density.past.root), axis=1)
     return mean, variance
 
 

@@ -20,9 +20,9 @@ from ..patient.require import require_count
 from ..patient.units import convert
 from ..storage import bundled
 from .classes import Classes
+from .data import with_covariates
 from .encoding import decode, decode_observations, encode
 from .format import opened, require_groups, require_numbers, save
-from .joint import with_covariates
 from .sites import declared_sites, located, measured, moments, with_priors
 
 # Patients have tails that a normal learned on a few of them lacks: a new patient's prior has the variance of a Student

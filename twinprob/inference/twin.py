@@ -18,6 +18,7 @@ from .classes import Classes, Misfit
 from .encoding import decode, decode_observations, decode_record, encode, encode_record, require_hash, require_kind
 from .format import opened, require_groups, require_numbers, require_plain_texts, save
 from .methods.sampled import AbstractMethod
+from .past import Past, cut
 
 _SHOWN = 3  # unknowns in a line of text
 
@@ -41,6 +42,8 @@ class Twin:
     integrator : AbstractIntegrator
     method : AbstractMethod or None
         As `fit` was asked, None for its default; an update that fits the whole record again asks the same.
+    past : Past or None
+        Of a long record only the end was fitted at once, from `past.time` on: what was known then.
     """
 
     model: AbstractModel
@@ -49,11 +52,17 @@ class Twin:
     observations: Mapping[str, Observation]
     integrator: AbstractIntegrator
     method: Any = None
+    past: Past | None = None
 
     @property
     def now(self) -> float:
         """The time up to which the record is known, min."""
         return self.record.end
+
+    @property
+    def recent(self) -> Record:
+        """The part of the record that was fitted at once: all of it, but of a long one."""
+        return self.record if self.past is None else cut(self.model, self.record, self.past.time)[1]
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -97,6 +106,7 @@ class Twin:
             "integrator": encode(self.integrator),
             "method": encode(self.method),
         }
+        described |= {} if self.past is None else {"past": encode(self.past)}
         save(path, "twin", self.tree, described, [self.model])
 
     def __repr__(self) -> str:
@@ -200,6 +210,7 @@ def load(path, *, model: AbstractModel | type[AbstractModel] | None = None, own:
             observations=decode_observations(described.get("observations", {}), classes),
             integrator=require_kind(decode(described["integrator"], classes), AbstractIntegrator),
             method=require_kind(decode(described.get("method"), classes), AbstractMethod | None),
+            past=require_kind(decode(described.get("past"), classes), Past | None),
         )
         provenance = twin.provenance
         require_plain_texts(provenance, "provenance")

@@ -16,13 +16,13 @@ from ..patient.record import Record, require_record
 from ..patient.require import require_key, require_kinds
 from ..patient.stay import Joined, join
 from ..patient.units import convert
-from .data import require_noise
+from .data import require_noise, with_covariates
 from .describe import error_labels
 from .fit import fit
-from .joint import with_covariates
-from .methods.cloud import Cloud, cloud_of, follow, observed_outputs, rows_of
+from .methods.cloud import Cloud, cloud_of, follow, observed_outputs
 from .methods.filter import Filter, Heard, draw
 from .methods.particle import columns
+from .methods.rows import rows_of
 from .methods.sampled import generator
 from .outcomes import GROUP, Outcomes, outcomes_of
 from .twin import Twin

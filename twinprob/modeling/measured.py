@@ -85,8 +85,21 @@ class Measured(dist.Distribution):
         else:
             found = self.innovations(value)
             away, exact = found.errors * jnp.sqrt(found.weights), found.exact
-        away = jnp.where(exact, away, 0.0)
-        return jnp.sum(away[1:] * away[:-1]) / jnp.maximum(jnp.sum(away**2), 1e-300)
+        return _neighbors(jnp.where(exact, away, 0.0))
+
+    def described(self, value, later):
+        """Return what `elementwise`, `neighbors` and `last_error` do, from one sweep where the error lasts.
+
+        The last of them is None where it does not.
+        """
+        if self.observation.drift is None:
+            return self.elementwise(value), self.neighbors(value), None
+        (density, expected, weight), last = self._swept(
+            value, lambda before, told: (told.density, before.mean, told.weight)
+        )
+        exact = self.present & (self.limits == 0)
+        away = jnp.where(exact, (value - self.mean_output - expected) * jnp.sqrt(weight), 0.0)
+        return jnp.where(self.present, density, 0.0), _neighbors(away), self.observation.drift.carried(last, later)
 
     def _swept(self, value, report):
         shares, variances = self.observation.noise.parts(self.mean_output)
@@ -109,3 +122,8 @@ class Measured(dist.Distribution):
             jax.lax.stop_gradient(jnp.where(self.present, weight, 0.0)),
             self.present & (self.limits == 0),
         )
+
+
+def _neighbors(away):
+    """Return how standardized residuals (time,), zero where there is none, correlate with the one before."""
+    return jnp.sum(away[1:] * away[:-1]) / jnp.maximum(jnp.sum(away**2), 1e-300)

@@ -39,6 +39,8 @@ def split(joint: Joint) -> Split:
         path[layout[f"{name}_innovations"]] = True
         if f"{name}_volatility" in layout:
             scale[layout[f"{name}_volatility"]] = True
+    if joint.past is not None:
+        path[layout["state_innovations"]] = True
     for output, observation in joint.observations.items():
         # Without paths, nothing can follow so many measurements that their noise vanishes: its size climbs too.
         few = bool(joint.knots) or len(joint.data[output].values) <= _MANY
@@ -70,12 +72,11 @@ def quadratic(joint: Joint, position):
     # Elsewhere measurements do not interact, and the Hessian of the means is a diagonal.
     alone = lambda means, q: likelihood(means, q, [name for name in measured if name not in lasting])  # noqa: E731
 
-    # Sites are scalars or independent innovations, so the prior's curvature is a diagonal: one product with ones.
     prior, (prior_gradient, prior_bend) = joint.log_prior(position), _slope_and_bend(joint.log_prior, position)
     value, (by_mean, by_noise) = jax.value_and_grad(likelihood, argnums=(0, 1))(means, position)
     bend = _slope_and_bend(lambda m: alone(m, position), means)[1]
     gradient = prior_gradient + by_noise
-    curvature = jnp.diag(jnp.clip(-prior_bend, 0.0) - _noise_bend(joint, alone, means, position))
+    curvature = _prior_curvature(joint, prior_bend) - jnp.diag(_noise_bend(joint, alone, means, position))
     for name, slope in jacobian.items():
         gradient = gradient + slope.T @ by_mean[name]
         if name not in measured:
@@ -92,6 +93,18 @@ def quadratic(joint: Joint, position):
     identity = jnp.eye(joint.size)
     curvature = jnp.where(identity > 0, jnp.clip(curvature, 1e-8), curvature)
     return jnp.where(fine, total, -jnp.inf), jnp.where(fine, gradient, 0.0), jnp.where(fine, curvature, identity)
+
+
+def _prior_curvature(joint: Joint, bend):
+    """Return the prior's curvature from its row sums `bend` (unknown,).
+
+    Sites are scalars or independent innovations, so that it is a diagonal, but for the constants that a past speaks of.
+    """
+    diagonal = jnp.clip(-bend, 0.0)
+    if joint.past is None:
+        return jnp.diag(diagonal)
+    places = joint.places()
+    return jnp.diag(diagonal.at[places].set(0.0)).at[np.ix_(places, places)].add(joint.past.precision())
 
 
 def _slope_and_bend(function, point):

@@ -16,11 +16,12 @@ import jax
 import numpy as np
 
 from ...dynamics.programs import compiled
+from ..filtered import Filtered
 from ..joint import Joint
 from .climb import Climber, Split, quadratic, split
 
 _LANES = 8
-_CHUNK = 250
+_CHUNK, _LONG = 250, 5000  # positions in a batch, a fifth of them where measurements are more: caches are small
 
 
 class Climb(NamedTuple):
@@ -72,7 +73,7 @@ class Form:
     fixed: tuple[Hashable, ...]
     shapes: tuple[tuple[tuple[int, ...], np.dtype] | None, ...]
 
-    def build(self, numbers) -> Joint:
+    def build(self, numbers) -> Any:
         """Return the density with these numbers (number,)."""
         leaves, begin, fixed = [], 0, iter(self.fixed)
         for shaped in self.shapes:
@@ -87,7 +88,7 @@ class Form:
         return jax.tree.unflatten(self.structure, leaves)
 
 
-def taken_apart(joint: Joint) -> tuple[Form, np.ndarray]:
+def taken_apart(joint: Joint | Filtered) -> tuple[Form, np.ndarray]:
     """Return the form of a density and its numbers in one row: stacking patients is then one copy each."""
     leaves, structure = jax.tree.flatten(joint.traced())
     arrays = [np.asarray(x) if isinstance(x, np.ndarray | np.generic | jax.Array) else None for x in leaves]
@@ -116,9 +117,16 @@ class Program:
         return _prior_draws(self.form, numbers, key, count)
 
     @cached_property
+    def chunk(self) -> int:
+        """How many positions a batch has."""
+        longest = max(shaped[0][0] if shaped and shaped[0] else 0 for shaped in self.form.shapes)
+        return _CHUNK if longest <= _LONG else _CHUNK // 5
+
+    @cached_property
     def parts(self) -> Split:
         """Which unknowns are what."""
-        return split(self.form.build(np.ones(sum(int(np.prod(s[0], dtype=int)) for s in self.form.shapes if s))))
+        density = self.form.build(np.ones(sum(int(np.prod(s[0], dtype=int)) for s in self.form.shapes if s)))
+        return density.parts if isinstance(density, Filtered) else split(density)
 
 
 @compiled
@@ -128,7 +136,11 @@ def _densities(form: Form, numbers, positions):
 
 @compiled
 def _quadratics(form: Form, numbers, positions):
-    return jax.vmap(lambda own, position: quadratic(form.build(own), position))(numbers, positions)
+    def one(own, position):
+        density = form.build(own)
+        return density.quadratic(position) if isinstance(density, Filtered) else quadratic(density, position)
+
+    return jax.vmap(one)(numbers, positions)
 
 
 @compiled
@@ -153,7 +165,7 @@ class Patient(NamedTuple):
         return self.program.parts
 
 
-def patient_of(joint: Joint) -> Patient:
+def patient_of(joint: Joint | Filtered) -> Patient:
     """Return a density as a patient of the program for its form."""
     form, numbers = taken_apart(joint)
     return Patient(_program(form), numbers)
@@ -244,8 +256,9 @@ class Pool:
         count, size = question.positions.shape
         if count == 0:
             return np.zeros(0)
-        padded = np.concatenate([question.positions, np.repeat(question.positions[-1:], -count % _CHUNK, axis=0)])
-        parts = padded.reshape(-1, _CHUNK, size)
+        chunk = patient.program.chunk
+        padded = np.concatenate([question.positions, np.repeat(question.positions[-1:], -count % chunk, axis=0)])
+        parts = padded.reshape(-1, chunk, size)
         found = self._map(lambda part: np.asarray(patient.program.densities(patient.numbers, part)), parts)
         return np.concatenate(found)[:count]
 
@@ -290,7 +303,7 @@ def _take(program: Program, rows: list[_Row]) -> None:
         climber.take(*there)
 
 
-def answer(joint: Joint, method: Callable[[Split], Method], threads: int = 2) -> Any:
+def answer(joint: Joint | Filtered, method: Callable[[Split], Method], threads: int = 2) -> Any:
     """Carry one patient's method to its end and return what it returns; its errors are raised."""
     patient = patient_of(joint)
     with ThreadPoolExecutor(threads) as executor:
