@@ -34,7 +34,7 @@ from .diagnostics import (
     sensitivity,
     structural,
 )
-from .dynamics import Adaptive, FixedStep, Trajectory, simulate
+from .dynamics import Adaptive, FixedStep, Rosenbrock, Trajectory, simulate
 from .forecasting import Forecast, Recalibration, Risk, forecast, learn_recalibration, plan, recalibrate, risk, warm
 from .inference import (
     NUTS,
@@ -128,6 +128,7 @@ __all__ = [
     "Record",
     "Repeats",
     "Risk",
+    "Rosenbrock",
     "Scores",
     "Sensitivity",
     "Series",

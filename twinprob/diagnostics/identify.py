@@ -25,11 +25,13 @@ from .determination import (
     DETERMINED,
     NOT_DETERMINED,
     STRUCTURAL,
+    UNDECIDED,
     WEAK,
     Belief,
     Determination,
     Grades,
     beliefs,
+    cut_by_solver,
     determine,
     listed,
     narrowed,
@@ -40,7 +42,7 @@ from .prospect import ahead, predictions_of
 from .structural import Structural, structural
 
 _TIMES = 24
-_ORDER = (STRUCTURAL, CONFLICT, NOT_DETERMINED, WEAK, DETERMINED)
+_ORDER = (STRUCTURAL, CONFLICT, UNDECIDED, NOT_DETERMINED, WEAK, DETERMINED)
 
 
 @dataclass(frozen=True)
@@ -283,13 +285,14 @@ def _structure(twin: Twin, *, key) -> Structural:
 
 def _rows(twin: Twin, known: Mapping[str, Belief], said: Information, structure: Structural, settings: Grades):
     """Return what is said of every unknown."""
-    sensitive = _power_scaling(twin, known)
-    return [
+    sensitive, cut = _power_scaling(twin, known), cut_by_solver(twin)
+    rows = [
         _explained(
             determine(name, belief, twin.effective_draws, settings), belief, said, structure, sensitive, settings
         )
         for name, belief in known.items()
     ]
+    return [_undecided(row, cut) if cut and row.verdict in (WEAK, DETERMINED) else row for row in rows]
 
 
 def _explained(row: Determination, belief: Belief, said: Information, structure: Structural, sensitive, settings):
@@ -310,8 +313,13 @@ def _explained(row: Determination, belief: Belief, said: Information, structure:
                 "explains as well."
             )
     if row.kind == "parameter" and not structure.identifiable.get(row.subject, True):
-        verdict, partners = STRUCTURAL, structure.confounded[row.subject]
-        extra = _structural_evidence(row.subject, structure)
+        others = structure.confounded[row.subject]
+        if _refuted(row, alone, others, settings):
+            verdict = UNDECIDED
+            extra = " By its equations no data could do so: they were expanded where this record does not live."
+        else:
+            verdict, partners = STRUCTURAL, others
+            extra = _structural_evidence(row.subject, structure)
     if row.kind == "path":
         firm = int(np.sum(belief.contraction >= settings.determined))
         extra += f" Determined at {firm} of {len(belief.contraction)} of its knots."
@@ -322,6 +330,18 @@ def _explained(row: Determination, belief: Belief, said: Information, structure:
         prior_sensitivity=prior, likelihood_sensitivity=likelihood,
     )  # fmt: skip
     return dataclasses.replace(row, evidence=narrowed(row) + extra, remedy=remedy_of(row))
+
+
+def _refuted(row: Determination, alone: float, others: Sequence[str], settings: Grades) -> bool:
+    """Whether the data narrow a parameter that no data should: by themselves, or where it has nothing to trade with."""
+    narrow = row.contraction - 3.0 * row.mcse > settings.undetermined
+    return alone >= settings.determined or (narrow and not others)
+
+
+def _undecided(row: Determination, why: str) -> Determination:
+    """Return a row without its verdict, and why there is none."""
+    row = dataclasses.replace(row, verdict=UNDECIDED)
+    return dataclasses.replace(row, evidence=f"{row.evidence} {why}", remedy=remedy_of(row))
 
 
 def _shares(subject: str, said: Information) -> dict[str, float]:

@@ -6,13 +6,14 @@ from typing import Protocol, runtime_checkable
 
 import jax
 
+from ..dynamics.integrators import AbstractIntegrator
 from ..dynamics.precision import in_double_precision
-from ..dynamics.simulate import AbstractIntegrator
 from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation
 from ..patient.record import Record, require_record
 from ..patient.require import require_key, require_kinds
 from .describe import twin_of
+from .integration import chosen_integrator
 from .joint import joint
 from .methods.laplace import Laplace
 from .methods.nuts import NUTS
@@ -59,7 +60,9 @@ def fit(
     observations : mapping of str to Observation, optional
         How outputs are measured, where not as the model declares.
     integrator : AbstractIntegrator, optional
-        `FixedStep()` by default.
+        By default `FixedStep()`; for a model of one's own the error and the failures of its steps are measured at draws
+        from the prior first, and finer steps or the implicit `Rosenbrock()` are taken where these need it: the twin's
+        notes say so.
     progress : function of (stage, fraction), optional
         Called between stages.
 
@@ -81,16 +84,15 @@ def fit(
     """
     require_key(key)
     require_kinds(method=(method, Sampler, None))
-    density, record, observations = posed(model, record, population, observations, integrator)
+    density, record, observations, notes = posed(model, record, population, observations, integrator)
     sample_key, _ = jax.random.split(key)
-    notes: tuple[str, ...] = ()
     try:
         sampled = (Laplace() if method is None else method).sample(density, key=sample_key, progress=progress)
     except (RuntimeError, ValueError):
         require_something(density, {name: record.observations[name].times for name in density.data})
         raise
     if method is None and not sampled.khat < 0.7:
-        notes = (f"Laplace's k-hat was {sampled.khat:.2f}, so the posterior was sampled with NUTS instead.",)
+        notes = (*notes, f"Laplace's k-hat was {sampled.khat:.2f}, so the posterior was sampled with NUTS instead.")
         sampled = NUTS().sample(density, key=sample_key, progress=progress)
     learned = "" if population is None else repr(population)
     twin = twin_of(density, record, observations, sampled, key=key, population=learned, notes=notes)
@@ -99,14 +101,17 @@ def fit(
 
 
 def posed(model: AbstractModel, record: Record, population: Personal | None, observations, integrator):
-    """Return the density of a fit, the record it uses, and how outputs are measured where not as the model declares."""
+    """Return the density of a fit, the record it uses, how outputs are measured where not as declared, and notes."""
     require_kinds(model=(model, AbstractModel), population=(population, Personal, None))
     require_record(record, "record")
     record = noted(model, simulable(model, record))
     if population is not None:
         model, observations = population.personalize(model, record, observations)
     density = joint(_checked(model, record), record, observations=observations, integrator=integrator)
-    return density, record, dict(observations or {})
+    chosen, why = chosen_integrator(density) if integrator is None else (integrator, "")
+    if why:
+        density = joint(model, record, observations=observations, integrator=chosen)
+    return density, record, dict(observations or {}), (why,) if why else ()
 
 
 def _checked(model: AbstractModel, record: Record) -> AbstractModel:

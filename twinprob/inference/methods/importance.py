@@ -84,6 +84,11 @@ class Weighted:
         """Effective number of draws of the weights."""
         return float(1.0 / np.sum(self.weights**2))
 
+    @property
+    def rejected(self) -> float:
+        """Share of the draws whose solve failed."""
+        return float(np.mean(~np.isfinite(self.densities)))
+
     def moments(self, mine=True) -> tuple[np.ndarray, np.ndarray]:
         """Return the weighted mean and covariance of the draws, or of those of them that are `mine`."""
         weights = np.where(mine, self.weights, 0.0)

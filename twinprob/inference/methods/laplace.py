@@ -87,7 +87,7 @@ class Laplace(AbstractMethod):
             tried=len(chosen),
             method="Laplace",
             settings={"proposals": self.proposals, "starts": self.starts},
-            rejected=float(np.mean(~np.isfinite(best.densities))),
+            rejected=best.rejected,
         )
 
 

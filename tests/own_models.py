@@ -1,0 +1,80 @@
+"""Models of the kinds that a modeler brings: stiff, with two modes, with a long tail, with a lag."""
+
+import math
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jaxtyping import Array
+
+import twinprob as tp
+
+OWN = ("outside", "inside", "level")
+
+
+class Shuttle(tp.AbstractModel):
+    """A signal that is taken up by an import of unknown speed, which only slow imports could be told by.
+
+    dx/dt = -rate x, dy/dt = rate x - uptake y, dz/dt = uptake y: linear, so that all is known in closed form.
+    """
+
+    step = 2.0
+
+    class State(eqx.Module):
+        outside: Array = tp.quantity("1", "not yet taken up")
+        waiting: Array = tp.quantity("1", "under way")
+        inside: Array = tp.quantity("1", "taken up")
+
+    class Input(eqx.Module):
+        pass
+
+    class Output(eqx.Module):
+        outside: Array = tp.quantity("1", "not yet taken up", noise=tp.Observation(tp.Gaussian(additive=0.05)))
+        inside: Array = tp.quantity("1", "taken up", noise=tp.Observation(tp.Gaussian(additive=0.05)))
+
+    rate: float = tp.parameter(dist.LogNormal(math.log(0.05), 0.3), unit="1/min", source="test")
+    uptake: float = tp.parameter(dist.LogUniform(1e-2, 1e4), unit="1/min", source="test")
+
+    def initial(self, inputs):
+        return self.State(outside=jnp.ones(()), waiting=jnp.zeros(()), inside=jnp.zeros(()))
+
+    def vector_field(self, time, state, inputs):
+        gone, taken = self.rate * state.outside, self.uptake * state.waiting
+        return self.State(outside=-gone, waiting=gone - taken, inside=taken)
+
+    def output(self, state, inputs):
+        return self.Output(outside=state.outside, inside=state.inside)
+
+
+SHUTTLE_TIMES = np.array([5.0, 10.0, 20.0, 40.0, 60.0])
+
+
+def shuttle_outputs(rate, uptake, times=SHUTTLE_TIMES):
+    """Outside and inside at `times` (min) in closed form; rate and uptake broadcast before the times."""
+    rate, uptake = np.asarray(rate)[..., None], np.asarray(uptake)[..., None]
+    outside = np.exp(-rate * times)
+    waiting = rate / (uptake - rate) * (np.exp(-rate * times) - np.exp(-uptake * times))
+    return outside, 1.0 - outside - waiting
+
+
+def shuttle_record(key=0):
+    """A record of an import too fast to be seen."""
+    chance = np.random.default_rng(key)
+    outside, inside = (y + 0.05 * chance.normal(size=y.shape) for y in shuttle_outputs(0.05, 500.0))
+    return tp.Record.build(
+        {"outside": (SHUTTLE_TIMES, outside, "1"), "inside": (SHUTTLE_TIMES, inside, "1")}, own=OWN, start=0.0
+    )
+
+
+def shuttle_quantiles(record, probabilities):
+    """Quantiles of the uptake's posterior by quadrature over both unknowns."""
+    rates = math.log(0.05) + 0.3 * np.linspace(-5, 5, 201)
+    uptakes = np.linspace(math.log(1e-2), math.log(1e4), 1401)
+    outside, inside = shuttle_outputs(*np.exp(np.meshgrid(rates, uptakes + 1e-7, indexing="ij")))
+    seen = record.observations
+    misfit = ((outside - seen["outside"].values) ** 2 + (inside - seen["inside"].values) ** 2).sum(axis=-1)
+    logs = -0.5 * misfit / 0.05**2 - 0.5 * ((rates - math.log(0.05)) / 0.3)[:, None] ** 2
+    weights = np.exp(logs - logs.max()).sum(axis=0)
+    shares = np.cumsum(weights) / weights.sum()
+    return np.exp(np.interp(probabilities, shares, uptakes))
