@@ -78,3 +78,54 @@ def shuttle_quantiles(record, probabilities):
     weights = np.exp(logs - logs.max()).sum(axis=0)
     shares = np.cumsum(weights) / weights.sum()
     return np.exp(np.interp(probabilities, shares, uptakes))
+
+
+class Bent(tp.AbstractModel):
+    """level = root² + tilt root t: two roots of nearly one misfit, and a noise whose size nobody knows."""
+
+    step = 30.0
+
+    class State(eqx.Module):
+        hours: Array = tp.quantity("1", "time passed")
+
+    class Input(eqx.Module):
+        pass
+
+    class Output(eqx.Module):
+        level: Array = tp.quantity(
+            "1", "level", noise=tp.Observation(tp.Gaussian(additive=dist.LogNormal(math.log(0.1), 1.0)))
+        )
+
+    root: float = tp.parameter(dist.Normal(0.0, 2.0), unit="1", source="test")
+
+    tilt = 0.02
+
+    def initial(self, inputs):
+        return self.State(hours=jnp.zeros(()))
+
+    def vector_field(self, time, state, inputs):
+        return self.State(hours=jnp.asarray(1.0 / 60.0))
+
+    def output(self, state, inputs):
+        return self.Output(level=self.root**2 + self.tilt * self.root * state.hours)
+
+
+BENT_TIMES = 10.0 * np.arange(150)
+
+
+def bent_record(key=1):
+    """Levels around one root, with noise 1.5 prior standard deviations above its prior's center."""
+    noise = 0.1 * math.exp(1.5) * np.random.default_rng(key).normal(size=len(BENT_TIMES))
+    level = 2.0**2 + Bent.tilt * 0.05 * BENT_TIMES / 60.0
+    return tp.Record.build({"level": (BENT_TIMES, level + noise, "1")}, own=OWN, start=0.0)
+
+
+def bent_posterior(record):
+    """Return roots, log sizes and their joint posterior on that grid (root, size), by quadrature."""
+    roots, sizes = np.linspace(-2.5, 2.5, 4001), math.log(0.1) + np.linspace(-2.0, 4.0, 601)
+    values, hours = record.observations["level"].values, BENT_TIMES / 60.0
+    misfit = ((roots[:, None] ** 2 + Bent.tilt * roots[:, None] * hours - values) ** 2).sum(axis=1)
+    logs = -0.5 * misfit[:, None] * np.exp(-2 * sizes) - len(values) * sizes
+    logs = logs - 0.5 * (roots[:, None] / 2.0) ** 2 - 0.5 * (sizes - math.log(0.1)) ** 2
+    weights = np.exp(logs - logs.max())
+    return roots, sizes, weights / weights.sum()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,8 +12,8 @@ from ...patient.require import number, require_settings, whole
 from ..joint import Joint
 from .climb import Split
 from .importance import Weighted, kernels, smooth, systematic
-from .modes import Mode, search
-from .nested import Region, explore, propose, surface
+from .modes import Mode, apart, at_sizes, distinct_from, search
+from .nested import Nodes, Region, explore, propose, surface
 from .pool import Densities, answer
 from .sampled import AbstractMethod, Sampled, generator
 
@@ -123,18 +123,20 @@ def approximating(parts: Split, settings: Laplace, *, key, progress=None) -> Gen
         parts, settings.starts, settings.iterations, settings.tolerance, key=start_key
     )
     report("spread nodes", 0.3)
-    regions = []
-    explored = []
+    explored: list[Explored] = []
     for mode in modes:
-        explored.append((yield from explore(mode, parts, spread, chance, settings.nodes)))
-    best_evidence = max(evidence for _, _, evidence in explored)
-    if not np.isfinite(best_evidence):
+        explored.append(Explored(mode, *(yield from explore(mode, parts, spread, chance, settings.nodes))))
+    if not any(np.isfinite(one.evidence) for one in explored):
         raise RuntimeError(
             "The model could be solved at the modes but nowhere around them; the priors or the inputs are extreme."
         )
-    solvable = [i for i, (_, _, evidence) in enumerate(explored) if np.isfinite(evidence)]
-    modes = [modes[i] for i in solvable]
-    for nodes, weights, evidence in (explored[i] for i in solvable):
+    if minor and parts.path.any() and parts.scale.any():
+        again, minor = yield from weighed_again(parts, explored, minor, settings)
+        for mode in again:
+            explored.append(Explored(mode, *(yield from explore(mode, parts, spread, chance, settings.nodes))))
+    explored = [one for one in explored if np.isfinite(one.evidence)]
+    best_evidence, modes, regions = max(one.evidence for one in explored), [one.mode for one in explored], []
+    for _, nodes, weights, evidence in explored:
         over = kernels(nodes.positions[:, ~parts.path], weights, _WIDTH, _TAILS)
         paths = surface(nodes, weights, parts.path) if parts.path.any() else None
         regions.append(Region(max(np.exp(evidence - best_evidence), 0.02), over, paths))
@@ -152,6 +154,33 @@ def approximating(parts: Split, settings: Laplace, *, key, progress=None) -> Gen
             break
     report("importance sampling", 1.0)
     return Approximation(modes, best, minor)
+
+
+class Explored(NamedTuple):
+    """A mode with the nodes spread around it, their weights, and the log integral of the density around it."""
+
+    mode: Mode
+    nodes: Nodes
+    weights: np.ndarray
+    evidence: float
+
+
+def weighed_again(
+    parts: Split, explored: list[Explored], minor: list[Mode], settings: Laplace
+) -> Generator[Any, Any, tuple[list[Mode], list[Mode]]]:
+    """Weigh modes that were improbable at the sizes of the prior's center at the sizes of the best region.
+
+    Returns
+    -------
+    again : list of Mode, those that matter after all, at the fitted sizes
+    minor : list of Mode, the others
+    """
+    best = max(explored, key=lambda one: one.evidence)
+    sizes = best.weights @ best.nodes.positions[:, parts.scale]
+    there = yield from at_sizes(parts, [best.mode, *minor], sizes, settings.iterations, settings.tolerance)
+    fine = [mode for mode in distinct_from(there[1:], [there[0]]) if np.isfinite(mode.density)]
+    likely, others = apart([there[0], *fine])
+    return [mode for mode in likely if mode is not there[0]], [mode for mode in others if mode is not there[0]]
 
 
 def weigh(regions: list[Region], path, count: int, chance) -> Generator[Any, Any, Weighted]:
