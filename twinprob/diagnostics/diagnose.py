@@ -90,6 +90,7 @@ def diagnose(twin: Twin) -> Diagnosis:
         _failures(twin),
         _integration(twin),
         _modes(provenance),
+        *_tails(provenance),
         *_conflicts(twin),
         _undetermined(twin),
         *_sizes(twin),
@@ -242,6 +243,19 @@ def _modes(provenance) -> Finding:
             "modes", CARE, evidence, "Means lie between the modes: look at `tree['posterior']` and at `modes`."
         )
     return Finding("modes", GOOD, evidence)
+
+
+def _tails(provenance) -> list[Finding]:
+    """Name the tails that the draws may miss: Markov chains that began at the draws left them."""
+    return [
+        Finding(
+            f"tails: {name}",
+            CARE,
+            f"Moved on by Markov chains, {share:.1%} of the draws lie below what was their {level:.0%} quantile.",
+            "Do not rely on outer quantiles: fit with `method=SMC()`, or `Laplace(proposals=20000)`, and compare.",
+        )
+        for name, level, share in provenance.get("lost", ())
+    ]
 
 
 def _weighty(provenance) -> list[float]:

@@ -48,12 +48,18 @@ def twin_of(density: Joint, record: Record, observations, sampled: Sampled, *, k
         "failed": sampled.failed,
         "tried": sampled.tried,
         "rejected": sampled.rejected,
+        "lost": [[_site_at(density, place), level, share] for place, level, share in sampled.lost],
         "population": population,
         "notes": [*notes, *record.notes, *([record.ledger.said()] if record.ledger.lost else []), *sampled.notes],
         **figures,
     }
     attrs = {"title": f"twinprob: {type(model).__name__}", "inference_library": "twinprob", "provenance": provenance}
     return Twin(model, record, tree(groups, attrs), observations, integrator)
+
+
+def _site_at(density: Joint, place: int) -> str:
+    """Return the name of the unknown at a place of a position."""
+    return next(name for name, places in density.layout().items() if places.start <= place < places.stop)
 
 
 def _grid(record: Record) -> np.ndarray:

@@ -134,7 +134,8 @@ def _one_compared(density, finer, position):
     shifts = []
     for name, measured in density.measured(exact, values).items():
         noise = measured.observation.noise.distribution(exact[name])
-        sd = jnp.sqrt(noise.variance) if not isinstance(noise, dist.LogNormal) else jnp.abs(exact[name]) * 0.01
+        relative = isinstance(noise, dist.LogNormal)  # whose variance may be infinite
+        sd = jnp.abs(exact[name]) * jnp.clip(noise.scale, 0.01, 1.0) if relative else jnp.sqrt(noise.variance)
         shifts.append(jnp.max(jnp.where(measured.present, jnp.abs(means[name] - exact[name]) / sd, 0.0)))
     return solved, also, jnp.max(jnp.stack(shifts))
 
@@ -145,9 +146,10 @@ def _said(first: Tried, taken: AbstractIntegrator, tried: Tried) -> str:
     failed, moved = int(np.sum(~first.solved)), int(np.sum(first.solved & ~(first.off <= _OFF)))
     what = f"`FixedStep(refine={taken.refine})`" if isinstance(taken, FixedStep) else "the implicit `Rosenbrock()`"
     why = [f"{failed} of {count} draws from the prior could not be solved"] if failed else []
-    why += [f"of {moved} finer steps moved an output by more than {_OFF:g} noise standard deviations"] if moved else []
+    moved_so = f"an output of {moved} moved by more than {_OFF:g} noise standard deviations when steps were halved"
+    why += [moved_so] if moved else []
     now = int(np.sum(~tried.solved))
     return (
         f"Integrated with {what}: with the model's own steps {' and '.join(why)}; with it {now or 'none'} could not be "
-        f"solved and {int(np.sum(tried.solved & ~(tried.off <= _OFF))) or 'none'} moved."
+        f"solved and that of {int(np.sum(tried.solved & ~(tried.off <= _OFF))) or 'none'} moved."
     )

@@ -97,9 +97,15 @@ class Weighted:
         away = self.positions - mean
         return mean, (weights[:, None] * away).T @ away
 
-    def resample(self, count: int, generator: np.random.Generator) -> np.ndarray:
-        """Return `count` indices by systematic resampling, shuffled so that chains are exchangeable."""
-        return generator.permutation(systematic(self.weights, count, generator))
+    def resample(self, count: int, generator: np.random.Generator, along: int | None = None) -> np.ndarray:
+        """Return `count` indices by systematic resampling, shuffled so that chains are exchangeable.
+
+        With `along`, an unknown, its quantiles are those of the weighted draws: resampling adds no noise to them.
+        """
+        if along is None:
+            return generator.permutation(systematic(self.weights, count, generator))
+        order = np.argsort(self.positions[:, along])
+        return generator.permutation(order[systematic(self.weights[order], count, generator)])
 
 
 def systematic(weights: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:

@@ -16,6 +16,7 @@ from .modes import Mode, apart, at_sizes, distinct_from, search
 from .nested import Nodes, Region, explore, propose, surface
 from .pool import Densities, answer
 from .sampled import AbstractMethod, Sampled, generator
+from .tails import followed, looks_normal, missing, widest
 
 _GOOD = 0.5
 # Wide kernels with heavy tails: with narrower ones (0.7, 20 degrees of freedom) calibration found the lower tail of
@@ -23,6 +24,9 @@ _GOOD = 0.5
 _WIDTH = 0.9
 _TAILS = 4.0
 _CENTERS = 200
+# Where draws are not normal: rounds of following them, sweeps of Markov chains in each, their
+# number, and how many more proposals in the last.
+_PURSUITS, _SWEEPS, _WALKERS, _MORE = 3, 20, 1000, 4
 
 
 class Laplace(AbstractMethod):
@@ -72,7 +76,7 @@ class Laplace(AbstractMethod):
         search_key, pick = jax.random.split(key)
         found = yield from approximating(parts, self, key=search_key, progress=progress)
         best = found.weighted
-        chosen = best.resample(self.chains * self.draws, generator(pick))
+        chosen = best.resample(self.chains * self.draws, generator(pick), found.along)
         shape = (self.chains, self.draws)
         return Sampled(
             positions=best.positions[chosen].reshape(*shape, -1),
@@ -88,6 +92,7 @@ class Laplace(AbstractMethod):
             method="Laplace",
             settings={"proposals": self.proposals, "starts": self.starts},
             rejected=best.rejected,
+            lost=found.lost,
         )
 
 
@@ -98,6 +103,8 @@ class Approximation:
     modes: list[Mode]
     weighted: Weighted
     minor: list[Mode]
+    lost: tuple[tuple[int, float, float], ...] = ()
+    along: int | None = None  # the widest unknown, where draws are not normal
 
     def weighted_modes(self) -> tuple[tuple[np.ndarray, float, float], ...]:
         """Return (position, log density, posterior probability) of each mode, most probable first."""
@@ -152,8 +159,31 @@ def approximating(parts: Split, settings: Laplace, *, key, progress=None) -> Gen
         report("importance sampling", 0.6 + 0.4 * turn / settings.rounds)
         if best.khat < _GOOD:
             break
+    lost: list[tuple[int, float, float]] = []
+    bent = not parts.path.any() and np.isfinite(best.khat) and not looks_normal(best)
+    if bent:
+        best, lost = yield from pursue(regions, best, settings, chance)
     report("importance sampling", 1.0)
-    return Approximation(modes, best, minor)
+    return Approximation(modes, best, minor, tuple(lost), widest(best) if bent else None)
+
+
+def pursue(
+    regions: list[Region], best: Weighted, settings: Laplace, chance
+) -> Generator[Any, Any, tuple[Weighted, list[tuple[int, float, float]]]]:
+    """Follow draws that are not normal into the tails that the proposal missed: weights cannot see what is not drawn.
+
+    Returns
+    -------
+    weighted : Weighted
+    lost : list of (unknown, level, share), the tails that moved draws still disagree about
+    """
+    path = np.zeros(best.positions.shape[1], bool)
+    for turn in range(_PURSUITS):
+        regions, _ = yield from followed(regions, best, _SWEEPS, _WALKERS, chance)
+        last = turn == _PURSUITS - 1
+        best = yield from weigh(regions, path, (_MORE if last else 1) * settings.proposals, chance)
+    _, draws = yield from followed(regions, best, _SWEEPS, _WALKERS, chance)
+    return best, missing(best, draws)
 
 
 class Explored(NamedTuple):
