@@ -181,7 +181,7 @@ def test_a_large_library_has_one_home(library):
 
 def test_only_the_segment_and_simulation_files_integrate():
     users = {name for name in NAMES if "diffrax" in {m.split(".")[0] for m in imported_modules(PACKAGE / name)}}
-    assert users <= {"dynamics/segments.py", "dynamics/simulate.py", "dynamics/solvers.py"}
+    assert users <= {"dynamics/integrators.py", "dynamics/solvers.py"}
 
 
 @pytest.mark.parametrize("name", NAMES)

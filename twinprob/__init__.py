@@ -47,7 +47,7 @@ from .diagnostics import (
     sensitivity,
     structural,
 )
-from .dynamics import Adaptive, FixedStep, Trajectory, simulate
+from .dynamics import Adaptive, FixedStep, Rosenbrock, Trajectory, simulate
 from .forecasting import (
     WATCHED,
     Forecast,
@@ -157,6 +157,7 @@ __all__ = [
     "Record",
     "Repeats",
     "Risk",
+    "Rosenbrock",
     "Scores",
     "Sensitivity",
     "Series",

@@ -40,7 +40,7 @@ def test_khat_judges_the_weights(twin, khat, verdict):  # noqa: F811
 def test_one_percent_of_failed_solves_is_refused(twin):  # noqa: F811
     found = finding(changed(twin, failed=4, tried=400), "failed")
     assert found.verdict == "do not use"
-    assert "Adaptive" in found.action
+    assert "Rosenbrock" in found.action
 
 
 @pytest.mark.parametrize("figure", ["failed", "solves_failed"])

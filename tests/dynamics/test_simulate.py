@@ -10,8 +10,9 @@ import pytest
 
 import twinprob as tp
 from tests.cases import OWN, Logistic, Stiff, Washout, washout
+from twinprob.dynamics.integrators import Adaptive, FixedStep
 from twinprob.dynamics.segments import build, drives
-from twinprob.dynamics.simulate import Adaptive, FixedStep, borders, layout_of, simulate, timeline_of
+from twinprob.dynamics.simulate import borders, layout_of, simulate, timeline_of
 from twinprob.patient.inputs import Inputs
 
 NOTHING = Inputs({})

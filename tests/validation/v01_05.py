@@ -6,7 +6,8 @@ import jax
 import numpy as np
 
 from tests.validation import Result
-from twinprob.dynamics.simulate import Adaptive, simulate
+from twinprob.dynamics.integrators import Adaptive
+from twinprob.dynamics.simulate import simulate
 from twinprob.models.metabolic import ICING, MinimalModel
 from twinprob.patient.inputs import Inputs
 from twinprob.patient.record import Record

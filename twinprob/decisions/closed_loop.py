@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..dynamics.integrators import FixedStep
 from ..dynamics.programs import compiled
-from ..dynamics.simulate import FixedStep, Layout, flow
+from ..dynamics.simulate import Layout, flow
 from ..modeling.model import AbstractModel, pack
 from ..modeling.observation import Observation
 from .bedside import HISTORY, Bedside, Seen

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
+from ..dynamics.integrators import FixedStep
 from ..dynamics.precision import in_double_precision
 from ..dynamics.programs import compiled
 from ..dynamics.segments import knots
-from ..dynamics.simulate import FixedStep
 from ..inference.cohort import Cohort
 from ..inference.joint import Joint
 from ..inference.sites import measured

@@ -20,7 +20,9 @@ NOT_DETERMINED = "not determined by these data"
 WEAK = "weakly determined"
 DETERMINED = "determined"
 CONFLICT = "in conflict with its prior"
-VOCABULARY = (STRUCTURAL, NOT_DETERMINED, WEAK, DETERMINED, CONFLICT)
+UNDECIDED = "undecided"
+VOCABULARY = (STRUCTURAL, NOT_DETERMINED, WEAK, DETERMINED, CONFLICT, UNDECIDED)
+MOST_OF_PRIOR, MOST_REJECTED = 0.05, 0.02  # shares of the prior, of proposals, whose solves may fail; settings
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Determination:
         "parameter", "path" (a parameter that varies), "noise" (a size of noise or volatility), "prediction".
     verdict : str
         One of "structurally unidentifiable", "not determined by these data", "weakly determined", "determined",
-        "in conflict with its prior".
+        "in conflict with its prior", "undecided" (nothing is known where solves fail, or draws and structure disagree).
     contraction : float
         1 - posterior variance / prior variance, on the logarithm where the quantity is positive.
     mcse : float
@@ -124,6 +126,21 @@ class Determination:
     def __str__(self) -> str:
         """Write it as a sentence."""
         return f"{self.subject}: {self.verdict}. {self.evidence}" + (f" {self.remedy}" if self.remedy else "")
+
+
+def prior_failures(twin: Twin) -> float:
+    """Return the share of draws from the prior at which the model could not be solved."""
+    prior = twin.group("prior")
+    return float(prior.attrs.get("draws_failed", 0)) / max(prior.sizes.get("draw", 1), 1)
+
+
+def cut_by_solver(twin: Twin) -> str:
+    """Say that a posterior may end where the solver does rather than where the data say; empty where it does not."""
+    prior, rejected = prior_failures(twin), twin.provenance.get("rejected", 0.0)
+    if prior <= MOST_OF_PRIOR and rejected <= MOST_REJECTED:
+        return ""
+    where = f"{prior:.0%} of the prior" if prior > MOST_OF_PRIOR else f"{rejected:.0%} of the proposals"
+    return f"But the model could not be solved at {where}: the posterior may end there and not where the data say."
 
 
 class Belief(NamedTuple):
@@ -256,6 +273,8 @@ def remedy_of(row: Determination) -> str:
         return f"Measure another output, or take one of {listed((row.subject, *row.confounded_with))} from elsewhere."
     if row.verdict == CONFLICT:
         return "Check the record's units and whether the prior fits this patient."
+    if row.verdict == UNDECIDED:
+        return "See that the model solves over its whole prior: `diagnose` says where it does not."
     if row.verdict == DETERMINED:
         return ""
     if row.kind == "prediction":

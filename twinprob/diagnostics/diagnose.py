@@ -7,17 +7,17 @@ import numpy as np
 import xarray as xr
 
 from ..display import paragraph, section, table
+from ..dynamics.integrators import FixedStep
 from ..inference.twin import Twin
 from ..patient.require import require_kinds
 from ..patient.units import span
-from .determination import NOT_DETERMINED, beliefs, listed, parameters_of
+from .determination import MOST_OF_PRIOR, MOST_REJECTED, NOT_DETERMINED, beliefs, listed, parameters_of, prior_failures
 from .finding import CARE, GOOD, ORDER, REFUSE, Finding
 from .memory import memory
 from .misfit import drift, held, misfit, since_the_last_fit
 
 _MOST_FAILED = 0.005
 # The other limits are settings, not published.
-_MOST_REJECTED = 0.02
 _FAR = 3.0  # prior standard deviations
 _NEAR_ZERO = 0.2  # of the prior's median
 _OLD, _LATE = 360.0, 3.0  # min, and usual spacings, after which a last measurement is called old
@@ -87,9 +87,10 @@ def diagnose(twin: Twin) -> Diagnosis:
     provenance = twin.provenance
     findings = [
         _JUDGES.get(provenance["method"], _weights)(twin),
-        _failures(provenance),
-        _integration(provenance),
+        _failures(twin),
+        _integration(twin),
         _modes(provenance),
+        *_tails(provenance),
         *_conflicts(twin),
         _undetermined(twin),
         *_sizes(twin),
@@ -202,29 +203,34 @@ def _particles(twin: Twin) -> Finding:
 _JUDGES = {"NUTS": _convergence, "Filter": _particles}
 
 
-def _failures(provenance) -> Finding:
+def _failures(twin: Twin) -> Finding:
+    """Judge failures wherever solves were tried: at the posterior's draws, at proposals around them, over the prior."""
+    provenance = twin.provenance
     failed, tried = max(provenance["failed"], provenance["solves_failed"]), provenance["tried"]
-    share = failed / max(tried, 1)
+    rejected, prior, share = provenance.get("rejected", 0.0), prior_failures(twin), failed / max(tried, 1)
     evidence = f"{failed} of {tried} solves at posterior draws failed."
-    rejected = provenance.get("rejected", 0.0)
-    if rejected > _MOST_REJECTED:
+    if rejected > MOST_REJECTED:
         evidence += f" Of the proposals around them {rejected:.0%} failed: the posterior ends where the solver does."
-    if share > _MOST_FAILED or rejected > _MOST_REJECTED:
-        action = (
-            "Failed solves hide what the data say: tighten priors, or use `integrator=Adaptive()` for a stiff model."
-        )
-        verdict = REFUSE if share > _MOST_FAILED or rejected > 0.2 else CARE
-        return Finding("failed solves", verdict, evidence, action)
+    if prior > MOST_OF_PRIOR:
+        evidence += f" Of draws from the prior {prior:.0%} failed: nothing is known of the posterior where they lie."
+    if share > _MOST_FAILED or rejected > MOST_REJECTED or prior > MOST_OF_PRIOR:
+        action = "Failed solves hide what the data say: tighten priors, or fit a stiff model with `Rosenbrock()`."
+        refused = share > _MOST_FAILED or rejected > 0.2 or prior > 0.5
+        return Finding("failed solves", REFUSE if refused else CARE, evidence, action)
     return Finding("failed solves", GOOD, evidence)
 
 
-def _integration(provenance) -> Finding:
-    error = provenance["integration_error"]
-    evidence = f"Halving every step moves no output by more than {error:.2g} noise standard deviations."
+def _integration(twin: Twin) -> Finding:
+    error, own = twin.provenance["integration_error"], twin.integrator
+    what = "Halving every step" if own is None or isinstance(own, FixedStep) else "Integrating far more finely"
+    if not np.isfinite(error):
+        evidence, error = f"{what} fails at draws that were solved.", math.inf
+    else:
+        evidence = f"{what} moves no output by more than {error:.2g} noise standard deviations."
     if not error < 0.5:
-        return Finding("integration", REFUSE, evidence, "Use `integrator=FixedStep(refine=4)` or `Adaptive()`.")
+        return Finding("integration", REFUSE, evidence, "Use `integrator=FixedStep(refine=4)` or `Rosenbrock()`.")
     if error > 0.1:
-        return Finding("integration", CARE, evidence, "Use `integrator=FixedStep(refine=2)`.")
+        return Finding("integration", CARE, evidence, "Use `integrator=FixedStep(refine=2)` or `Rosenbrock()`.")
     return Finding("integration", GOOD, evidence)
 
 
@@ -238,6 +244,19 @@ def _modes(provenance) -> Finding:
             "modes", CARE, evidence, "Means lie between the modes: look at `tree['posterior']` and at `modes`."
         )
     return Finding("modes", GOOD, evidence)
+
+
+def _tails(provenance) -> list[Finding]:
+    """Name the tails that the draws may miss: Markov chains that began at the draws left them."""
+    return [
+        Finding(
+            f"tails: {name}",
+            CARE,
+            f"Moved on by Markov chains, {share:.1%} of the draws lie below what was their {level:.0%} quantile.",
+            "Do not rely on outer quantiles: fit with `method=SMC()`, or `Laplace(proposals=20000)`, and compare.",
+        )
+        for name, level, share in provenance.get("lost", ())
+    ]
 
 
 def _weighty(provenance) -> list[float]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..display import section, table
+from ..dynamics.integrators import AbstractIntegrator
 from ..dynamics.precision import in_double_precision
-from ..dynamics.simulate import AbstractIntegrator
 from ..inference.joint import Joint, joint
 from ..inference.linearize import best_position, carry, center_of, linearize, position_of, prior_moments, subject_of
 from ..inference.twin import Twin

@@ -9,8 +9,8 @@ import numpyro.distributions as dist
 import pandas as pd
 
 from ..display import section, table
+from ..dynamics.integrators import AbstractIntegrator
 from ..dynamics.precision import in_double_precision
-from ..dynamics.simulate import AbstractIntegrator
 from ..inference.joint import Joint, joint
 from ..inference.linearize import best_position, carry, center_of, scalar_moments, subject_of
 from ..inference.methods.climb import split

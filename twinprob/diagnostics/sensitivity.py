@@ -14,10 +14,11 @@ import xarray as xr
 from jax import lax
 
 from ..display import paragraph, section, table
+from ..dynamics.integrators import AbstractIntegrator, FixedStep
 from ..dynamics.precision import in_double_precision
 from ..dynamics.programs import compiled
 from ..dynamics.segments import build, drives
-from ..dynamics.simulate import AbstractIntegrator, FixedStep, borders, layout_of, outputs_at, timeline_of
+from ..dynamics.simulate import borders, layout_of, outputs_at, timeline_of
 from ..inference.twin import Twin
 from ..labels import Labelled, dataset
 from ..modeling.model import AbstractModel, nearest, pack

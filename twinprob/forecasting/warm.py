@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..dynamics.integrators import AbstractIntegrator
 from ..dynamics.precision import in_double_precision
 from ..dynamics.programs import compiled, held
-from ..dynamics.simulate import AbstractIntegrator
 from ..inference.fit import Personal, fit
 from ..inference.joint import joint
 from ..inference.methods.filter import Filter

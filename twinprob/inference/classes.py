@@ -12,7 +12,8 @@ import equinox as eqx
 import numpyro.distributions as dist
 
 from ..dynamics import solvers
-from ..dynamics.simulate import AbstractIntegrator, Adaptive, FixedStep
+from ..dynamics.integrators import AbstractIntegrator, Adaptive, FixedStep
+from ..dynamics.rosenbrock import Rosenbrock
 from ..modeling.correlated import Correlated
 from ..modeling.couple import Coupled
 from ..modeling.model import AbstractModel
@@ -34,7 +35,7 @@ from .past import Past
 _PIECES = (
     *(OrnsteinUhlenbeck, RandomWalk),
     *(Contaminated, Gaussian, Multiplicative, StudentT, Correlated, Observation, Repeats),
-    *(Adaptive, FixedStep),
+    *(Adaptive, FixedStep, Rosenbrock),
     *(NUTS, SMC, Filter, Laplace, Variational),
     *solvers.CLASSES,
     Past,

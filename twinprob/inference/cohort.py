@@ -13,8 +13,8 @@ import pandas as pd
 import xarray as xr
 
 from ..display import section, table
+from ..dynamics.integrators import AbstractIntegrator
 from ..dynamics.precision import in_double_precision
-from ..dynamics.simulate import AbstractIntegrator
 from ..labels import tree
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation

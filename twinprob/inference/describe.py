@@ -6,19 +6,17 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 import xarray as xr
 
 from ..dynamics.programs import compiled
 from ..dynamics.segments import doubled, knots, minutes_per_unit, padded
-from ..dynamics.simulate import FixedStep
 from ..labels import Labelled, dataset, tree
 from ..patient.record import Record
 from .data import to_length
+from .integration import integration_error
 from .joint import SEGMENTS, Joint
 from .methods.pool import patient_of
 from .methods.sampled import Sampled
@@ -60,6 +58,7 @@ def twin_of(
         "failed": sampled.failed,
         "tried": sampled.tried,
         "rejected": sampled.rejected,
+        "lost": [[_site_at(density, place), level, share] for place, level, share in sampled.lost],
         "population": population,
         "notes": [*notes, *record.notes, *([record.ledger.said()] if record.ledger.lost else []), *sampled.notes],
         **figures,
@@ -79,6 +78,11 @@ def _with_borders(density: Joint, record: Record, times: np.ndarray) -> Joint:
     segments = padded(segments, size + room)
     data = {n: dataclasses.replace(d, **vars(places[n].padded(len(d.index)))) for n, d in density.data.items()}
     return dataclasses.replace(density, segments=segments, data=data)
+
+
+def _site_at(density: Joint, place: int) -> str:
+    """Return the name of the unknown at a place of a position."""
+    return next(name for name, places in density.layout().items() if places.start <= place < places.stop)
 
 
 def _grid(record: Record) -> np.ndarray:
@@ -182,7 +186,7 @@ def _groups(
     figures = {
         "solves_failed": int(np.sum(~described["solved"])),
         "effective_draws": _effective_draws(sampled, described),
-        "integration_error": _integration_error(density, flat),
+        "integration_error": integration_error(density, flat),
     }
     return groups, figures
 
@@ -337,26 +341,3 @@ def _effective_draws(sampled: Sampled, described) -> float:
         return min(total, sampled.importance_ess)
     sizes = [float(array_stats.ess(sampled.positions[..., i])) for i in range(sampled.positions.shape[-1])]
     return float(np.nanmin([total, *sizes]))
-
-
-def _integration_error(density: Joint, positions) -> float:
-    """Largest change of any mean, in noise standard deviations, when every step is halved, at 16 draws."""
-    if not density.data or not isinstance(density.integrator, FixedStep):
-        return 0.0
-    finer = eqx.tree_at(lambda d: d.integrator, density, FixedStep(refine=2 * density.integrator.refine))
-    return float(_largest_shift(density, finer, positions[np.arange(16) * len(positions) // 16]))
-
-
-@compiled
-def _largest_shift(density, finer, positions):
-    def one(position):
-        values = density.constrain(position)
-        (means, solved), (exact, also) = density.means(values), finer.means(values)
-        shifts = []
-        for name, measured in density.measured(exact, values).items():
-            noise = measured.observation.noise.distribution(exact[name])
-            sd = jnp.sqrt(noise.variance) if not isinstance(noise, dist.LogNormal) else jnp.abs(exact[name]) * 0.01
-            shifts.append(jnp.max(jnp.where(measured.present, jnp.abs(means[name] - exact[name]) / sd, 0.0)))
-        return jnp.where(solved & also, jnp.max(jnp.stack(shifts)), 0.0)
-
-    return jnp.max(jax.vmap(one)(positions))

@@ -7,13 +7,14 @@ from typing import Protocol, runtime_checkable
 import jax
 import numpy as np
 
+from ..dynamics.integrators import AbstractIntegrator
 from ..dynamics.precision import in_double_precision
-from ..dynamics.simulate import AbstractIntegrator
 from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation
 from ..patient.record import Record, require_record
 from ..patient.require import require_key, require_kinds
 from .describe import twin_of
+from .integration import chosen_integrator, is_tested
 from .joint import joint
 from .methods.laplace import Laplace
 from .methods.nuts import NUTS
@@ -62,7 +63,9 @@ def fit(
     observations : mapping of str to Observation, optional
         How outputs are measured, where not as the model declares.
     integrator : AbstractIntegrator, optional
-        `FixedStep()` by default.
+        By default `FixedStep()`; for a model of one's own the error and the failures of its steps are measured at draws
+        from the prior first, and finer steps or the implicit `Rosenbrock()` are taken where these need it: the twin's
+        notes say so.
     progress : function of (stage, fraction), optional
         Called between stages.
     window : float, hours, optional
@@ -90,18 +93,19 @@ def fit(
     require_kinds(method=(method, Sampler, None))
     require_window(window)
     model, record, given = personal(model, record, population, observations)
+    integrator, notes = suited(model, record, given, integrator)
     sample_key, _ = jax.random.split(key)
     found = windowed(model, record, given, integrator, window, key=jax.random.fold_in(sample_key, 1))
     recent, past = (record, None) if found is None else (found.record, found.past)
     density = joint(model, recent, observations=given, integrator=integrator, past=past)
-    notes: tuple[str, ...] = () if found is None else (found.said(record.start),)
+    notes = notes if found is None else (*notes, found.said(record.start))
     try:
         sampled = (Laplace() if method is None else method).sample(density, key=sample_key, progress=progress)
     except (RuntimeError, ValueError):
         require_something(density, {name: recent.observations[name].times for name in density.data})
         raise
     if method is None and not sampled.khat < 0.7:
-        notes += (f"Laplace's k-hat was {sampled.khat:.2f}, so the posterior was sampled with NUTS instead.",)
+        notes = (*notes, f"Laplace's k-hat was {sampled.khat:.2f}, so the posterior was sampled with NUTS instead.")
         sampled = NUTS().sample(density, key=sample_key, progress=progress)
     learned = "" if population is None else repr(population)
     if found is not None:
@@ -117,10 +121,19 @@ def fit(
 
 
 def posed(model: AbstractModel, record: Record, population: Personal | None, observations, integrator):
-    """Return the density of a fit, the record it uses, and how outputs are measured where not as the model declares."""
+    """Return the density of a fit, the record it uses, how outputs are measured where not as declared, and notes."""
     model, record, observations = personal(model, record, population, observations)
+    integrator, notes = suited(model, record, observations, integrator)
     density = joint(model, record, observations=observations, integrator=integrator)
-    return density, record, dict(observations or {})
+    return density, record, dict(observations or {}), notes
+
+
+def suited(model: AbstractModel, record: Record, observations, integrator) -> tuple[AbstractIntegrator | None, tuple[str, ...]]:
+    """Return how to integrate where the caller does not say, and a note of why where it is not the model's own step."""
+    if integrator is not None or is_tested(model):
+        return integrator, ()
+    chosen, why = chosen_integrator(joint(model, record, observations=observations))
+    return (chosen, (why,)) if why else (None, ())
 
 
 def personal(model: AbstractModel, record: Record, population: Personal | None, observations):

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..dynamics.integrators import AbstractIntegrator, FixedStep
 from ..dynamics.precision import in_double_precision
-from ..dynamics.simulate import AbstractIntegrator, FixedStep
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from ..patient.record import Record
@@ -110,7 +110,7 @@ class _Question:
     def pose(self, record) -> tuple[Member, Patient | None]:
         """Return a patient ready to be fitted, or the reason why not."""
         try:
-            density, record, given = posed(
+            density, record, given, _ = posed(
                 self.model, record, self.population, self.observations or None, self.integrator
             )
         except (ValueError, TypeError, RuntimeError) as error:

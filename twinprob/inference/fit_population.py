@@ -9,8 +9,8 @@ from typing import Any, Literal, overload
 import jax
 import numpy as np
 
+from ..dynamics.integrators import AbstractIntegrator
 from ..dynamics.precision import in_double_precision
-from ..dynamics.simulate import AbstractIntegrator
 from ..labels import Labelled, dataset, tree
 from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation

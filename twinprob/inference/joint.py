@@ -12,18 +12,10 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
+from ..dynamics.integrators import AbstractIntegrator, FixedStep
 from ..dynamics.programs import as_data
 from ..dynamics.segments import Segments, bucket, doubled, knots, minutes_per_unit, padded, scale
-from ..dynamics.simulate import (
-    AbstractIntegrator,
-    FixedStep,
-    borders,
-    landed,
-    layout_of,
-    outputs_at,
-    slopes_at,
-    timeline_of,
-)
+from ..dynamics.simulate import borders, landed, layout_of, outputs_at, slopes_at, timeline_of
 from ..modeling.declarations import require_complete
 from ..modeling.measured import Measured
 from ..modeling.model import AbstractModel, nearest, pack

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from numpyro.distributions.transforms import ExpTransform, IdentityTransform
 
-from ..dynamics.simulate import FixedStep
+from ..dynamics.integrators import FixedStep
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from .joint import Joint

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..display import section, table
-from ..dynamics.simulate import AbstractIntegrator
+from ..dynamics.integrators import AbstractIntegrator
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from ..patient.record import Record

@@ -84,6 +84,11 @@ class Weighted:
         """Effective number of draws of the weights."""
         return float(1.0 / np.sum(self.weights**2))
 
+    @property
+    def rejected(self) -> float:
+        """Share of the draws whose solve failed."""
+        return float(np.mean(~np.isfinite(self.densities)))
+
     def moments(self, mine=True) -> tuple[np.ndarray, np.ndarray]:
         """Return the weighted mean and covariance of the draws, or of those of them that are `mine`."""
         weights = np.where(mine, self.weights, 0.0)
@@ -92,9 +97,15 @@ class Weighted:
         away = self.positions - mean
         return mean, (weights[:, None] * away).T @ away
 
-    def resample(self, count: int, generator: np.random.Generator) -> np.ndarray:
-        """Return `count` indices by systematic resampling, shuffled so that chains are exchangeable."""
-        return generator.permutation(systematic(self.weights, count, generator))
+    def resample(self, count: int, generator: np.random.Generator, along: int | None = None) -> np.ndarray:
+        """Return `count` indices by systematic resampling, shuffled so that chains are exchangeable.
+
+        With `along`, an unknown, its quantiles are those of the weighted draws: resampling adds no noise to them.
+        """
+        if along is None:
+            return generator.permutation(systematic(self.weights, count, generator))
+        order = np.argsort(self.positions[:, along])
+        return generator.permutation(order[systematic(self.weights[order], count, generator)])
 
 
 def systematic(weights: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:

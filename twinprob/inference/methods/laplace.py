@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,10 +12,11 @@ from ...patient.require import number, require_settings, whole
 from ..joint import Joint
 from .climb import Split
 from .importance import Weighted, kernels, smooth, systematic
-from .modes import Mode, search
-from .nested import Region, explore, propose, surface
+from .modes import Mode, apart, at_sizes, distinct_from, search
+from .nested import Nodes, Region, explore, propose, surface
 from .pool import Densities, answer
 from .sampled import AbstractMethod, Sampled, generator
+from .tails import followed, looks_normal, missing, widest
 
 _GOOD = 0.5
 # Wide kernels with heavy tails: with narrower ones (0.7, 20 degrees of freedom) calibration found the lower tail of
@@ -23,6 +24,9 @@ _GOOD = 0.5
 _WIDTH = 0.9
 _TAILS = 4.0
 _CENTERS = 200
+# Where draws are not normal: rounds of following them, sweeps of Markov chains in each, their
+# number, and how many more proposals in the last.
+_PURSUITS, _SWEEPS, _WALKERS, _MORE = 3, 20, 1000, 4
 
 
 class Laplace(AbstractMethod):
@@ -72,7 +76,7 @@ class Laplace(AbstractMethod):
         search_key, pick = jax.random.split(key)
         found = yield from approximating(parts, self, key=search_key, progress=progress)
         best = found.weighted
-        chosen = best.resample(self.chains * self.draws, generator(pick))
+        chosen = best.resample(self.chains * self.draws, generator(pick), found.along)
         shape = (self.chains, self.draws)
         return Sampled(
             positions=best.positions[chosen].reshape(*shape, -1),
@@ -87,7 +91,8 @@ class Laplace(AbstractMethod):
             tried=len(chosen),
             method="Laplace",
             settings={"proposals": self.proposals, "starts": self.starts},
-            rejected=float(np.mean(~np.isfinite(best.densities))),
+            rejected=best.rejected,
+            lost=found.lost,
         )
 
 
@@ -98,6 +103,8 @@ class Approximation:
     modes: list[Mode]
     weighted: Weighted
     minor: list[Mode]
+    lost: tuple[tuple[int, float, float], ...] = ()
+    along: int | None = None  # the widest unknown, where draws are not normal
 
     def weighted_modes(self) -> tuple[tuple[np.ndarray, float, float], ...]:
         """Return (position, log density, posterior probability) of each mode, most probable first."""
@@ -123,18 +130,20 @@ def approximating(parts: Split, settings: Laplace, *, key, progress=None) -> Gen
         parts, settings.starts, settings.iterations, settings.tolerance, key=start_key
     )
     report("spread nodes", 0.3)
-    regions = []
-    explored = []
+    explored: list[Explored] = []
     for mode in modes:
-        explored.append((yield from explore(mode, parts, spread, chance, settings.nodes)))
-    best_evidence = max(evidence for _, _, evidence in explored)
-    if not np.isfinite(best_evidence):
+        explored.append(Explored(mode, *(yield from explore(mode, parts, spread, chance, settings.nodes))))
+    if not any(np.isfinite(one.evidence) for one in explored):
         raise RuntimeError(
             "The model could be solved at the modes but nowhere around them; the priors or the inputs are extreme."
         )
-    solvable = [i for i, (_, _, evidence) in enumerate(explored) if np.isfinite(evidence)]
-    modes = [modes[i] for i in solvable]
-    for nodes, weights, evidence in (explored[i] for i in solvable):
+    if minor and parts.path.any() and parts.scale.any():
+        again, minor = yield from weighed_again(parts, explored, minor, settings)
+        for mode in again:
+            explored.append(Explored(mode, *(yield from explore(mode, parts, spread, chance, settings.nodes))))
+    explored = [one for one in explored if np.isfinite(one.evidence)]
+    best_evidence, modes, regions = max(one.evidence for one in explored), [one.mode for one in explored], []
+    for _, nodes, weights, evidence in explored:
         over = kernels(nodes.positions[:, ~parts.path], weights, _WIDTH, _TAILS)
         paths = surface(nodes, weights, parts.path) if parts.path.any() else None
         regions.append(Region(max(np.exp(evidence - best_evidence), 0.02), over, paths))
@@ -150,8 +159,58 @@ def approximating(parts: Split, settings: Laplace, *, key, progress=None) -> Gen
         report("importance sampling", 0.6 + 0.4 * turn / settings.rounds)
         if best.khat < _GOOD:
             break
+    lost: list[tuple[int, float, float]] = []
+    bent = not parts.path.any() and np.isfinite(best.khat) and not looks_normal(best)
+    if bent:
+        best, lost = yield from pursue(regions, best, settings, chance)
     report("importance sampling", 1.0)
-    return Approximation(modes, best, minor)
+    return Approximation(modes, best, minor, tuple(lost), widest(best) if bent else None)
+
+
+def pursue(
+    regions: list[Region], best: Weighted, settings: Laplace, chance
+) -> Generator[Any, Any, tuple[Weighted, list[tuple[int, float, float]]]]:
+    """Follow draws that are not normal into the tails that the proposal missed: weights cannot see what is not drawn.
+
+    Returns
+    -------
+    weighted : Weighted
+    lost : list of (unknown, level, share), the tails that moved draws still disagree about
+    """
+    path = np.zeros(best.positions.shape[1], bool)
+    for turn in range(_PURSUITS):
+        regions, _ = yield from followed(regions, best, _SWEEPS, _WALKERS, chance)
+        last = turn == _PURSUITS - 1
+        best = yield from weigh(regions, path, (_MORE if last else 1) * settings.proposals, chance)
+    _, draws = yield from followed(regions, best, _SWEEPS, _WALKERS, chance)
+    return best, missing(best, draws)
+
+
+class Explored(NamedTuple):
+    """A mode with the nodes spread around it, their weights, and the log integral of the density around it."""
+
+    mode: Mode
+    nodes: Nodes
+    weights: np.ndarray
+    evidence: float
+
+
+def weighed_again(
+    parts: Split, explored: list[Explored], minor: list[Mode], settings: Laplace
+) -> Generator[Any, Any, tuple[list[Mode], list[Mode]]]:
+    """Weigh modes that were improbable at the sizes of the prior's center at the sizes of the best region.
+
+    Returns
+    -------
+    again : list of Mode, those that matter after all, at the fitted sizes
+    minor : list of Mode, the others
+    """
+    best = max(explored, key=lambda one: one.evidence)
+    sizes = best.weights @ best.nodes.positions[:, parts.scale]
+    there = yield from at_sizes(parts, [best.mode, *minor], sizes, settings.iterations, settings.tolerance)
+    fine = [mode for mode in distinct_from(there[1:], [there[0]]) if np.isfinite(mode.density)]
+    likely, others = apart([there[0], *fine])
+    return [mode for mode in likely if mode is not there[0]], [mode for mode in others if mode is not there[0]]
 
 
 def weigh(regions: list[Region], path, count: int, chance) -> Generator[Any, Any, Weighted]:

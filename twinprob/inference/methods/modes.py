@@ -12,13 +12,15 @@ from .pool import Climb, Climbed, Densities, PriorDraws, answer, ask
 
 __all__ = ["Mode", "Split", "climb_from", "find_modes", "quadratic", "search", "split", "starting_points"]
 
+KEPT = 12.0  # nats
 _SAME = 1.0
+_VANISHING = 6.0  # prior standard deviations of a size: it runs away where unknowns fit every measurement
 _SCREENED = 100  # prior draws per start, 500 at most
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A maximum of the posterior density over everything but the scales, which stay at their prior's center.
+    """A maximum of the posterior density; beside a path, over everything but the scales, which are held.
 
     `position` (unknown,), `density` log p(position, data), `curvature` (unknown, unknown), Gauss–Newton.
     """
@@ -52,16 +54,26 @@ def starting_points(parts: Split, count: int, *, key) -> Generator[Any, Any, tup
     densities = yield Densities(others)
     order = np.argsort(-np.where(np.isfinite(densities), densities, -np.inf), kind="stable")
     promising = others[order[: min(max((count - 1) // 2, 1), count - 1)]]
-    return np.concatenate([center[None], promising, others[: count - 1 - len(promising)]]), np.std(draws, axis=0)
+    begin, spread = np.concatenate([center[None], promising]), np.std(draws, axis=0)
+    if parts.path.any():
+        return np.concatenate([begin, others[: count - len(begin)]]), spread
+    # Far from each other, and not hopeless: the most probable draws may all lie on one side.
+    return _dispersed(begin, others[order[: len(order) // 2]], count, np.maximum(spread, 1e-300)), spread
+
+
+def _dispersed(begin: np.ndarray, points: np.ndarray, count: int, spread: np.ndarray) -> np.ndarray:
+    """Add to points (start, unknown), one by one, that of others which is furthest from all so far."""
+    while len(begin) < count and len(points):
+        gaps = np.min(np.linalg.norm((points[:, None] - begin) / spread, axis=2), axis=1)
+        begin = np.concatenate([begin, points[np.argmax(gaps)][None]])
+    return begin
 
 
 Found = tuple[list[Mode], list[Mode], np.ndarray]
 
 
-def search(
-    parts: Split, starts: int, iterations: int, tolerance: float = 1e-7, *, key, keep: float = 12.0
-) -> Generator[Any, Any, Found]:
-    """Find the distinct modes; all within `keep` nats of the best evidence matter.
+def search(parts: Split, starts: int, iterations: int, tolerance: float = 1e-7, *, key) -> Generator[Any, Any, Found]:
+    """Find the distinct modes; all within `KEPT` nats of the best evidence matter.
 
     Returns
     -------
@@ -76,19 +88,53 @@ def search(
     """
     begin, spread = yield from starting_points(parts, starts, key=key)
     found = yield Climb(begin, ~parts.scale, iterations, tolerance)
-    modes: list[Mode] = []
-    for position, value, _, curvature in sorted(zip(*found, strict=True), key=lambda climbed: -climbed[1]):
-        if np.isfinite(value) and not any(_same(m, position) for m in modes):
-            modes.append(Mode(position, float(value), curvature))
+    modes = distinct(found)
+    if modes and parts.scale.any() and not parts.path.any():
+        # Where no path can follow the measurements, sizes climb too: at another size another mode may be the best.
+        found = yield Climb(np.stack([m.position for m in modes]), np.ones_like(parts.scale), iterations, tolerance)
+        away = np.abs(found.positions - begin[0])[:, parts.scale] / spread[parts.scale]
+        modes = modes if np.any(away > _VANISHING) else distinct(found) or modes
     if not modes:
         raise RuntimeError(
             f"The model could not be solved at any of {starts} starting points; check the units of the record's inputs "
             "and the priors (`twinprob.simulate` shows one patient)."
         )
-    best = max(m.log_evidence for m in modes)
+    return *apart(modes), spread
+
+
+def distinct(found: Climbed) -> list[Mode]:
+    """Return the distinct modes where climbs ended, the densest first."""
+    ends = [Mode(p, float(v), c) for p, v, c in zip(found.positions, found.values, found.curvatures, strict=True)]
+    return distinct_from([mode for mode in ends if np.isfinite(mode.density)], [])
+
+
+def distinct_from(modes: list[Mode], known: list[Mode]) -> list[Mode]:
+    """Return those modes, the densest first, that are neither one of the known ones nor one of each other."""
+    found: list[Mode] = []
+    for mode in sorted(modes, key=lambda m: -m.density):
+        if not any(_same(other, mode.position) for other in (*known, *found)):
+            found.append(mode)
+    return found
+
+
+def apart(modes: list[Mode]) -> tuple[list[Mode], list[Mode]]:
+    """Part modes into those within `KEPT` nats of the best evidence and the others, most probable first."""
     modes = sorted(modes, key=lambda m: -m.log_evidence)
-    likely = [m for m in modes if m.log_evidence > best - keep]
-    return likely, modes[len(likely) :], spread
+    likely = [m for m in modes if m.log_evidence > modes[0].log_evidence - KEPT]
+    return likely, modes[len(likely) :]
+
+
+def at_sizes(
+    parts: Split, modes: list[Mode], sizes: np.ndarray, iterations: int, tolerance: float
+) -> Generator[Any, Any, list[Mode]]:
+    """Climb from modes with the scales held at fitted sizes (scale,); the answer is in the same order.
+
+    What a mode is worth depends on the sizes: at those of the prior's center a mode may look hopeless that is not.
+    """
+    begin = np.stack([m.position for m in modes])
+    begin[:, parts.scale] = sizes
+    found = yield Climb(begin, ~parts.scale, iterations, tolerance)
+    return [Mode(p, float(v), c) for p, v, c in zip(found.positions, found.values, found.curvatures, strict=True)]
 
 
 def find_modes(joint: Joint, starts: int, iterations: int, *, key) -> Found:

@@ -71,6 +71,7 @@ class NUTS(AbstractMethod):
             failed=int(np.sum(~np.isfinite(kept["potential_energy"]))),
             tried=self.chains * self.draws,
             method="NUTS",
+            rejected=found.weighted.rejected,
             settings={"warmup": self.warmup, "target": self.target, "max_tree_depth": self.max_tree_depth},
         )
 

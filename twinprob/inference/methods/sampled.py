@@ -28,6 +28,7 @@ class Sampled:
     failed : int, solves that failed among the `tried` ones
     rejected : float, share of the last proposals whose solve failed; zero where none were made
     notes : tuple of str, what the user should know
+    lost : tuple of (place of an unknown, level, share), quantiles below which moved draws had another share
     """
 
     positions: np.ndarray
@@ -41,6 +42,7 @@ class Sampled:
     notes: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     rejected: float = 0.0
+    lost: tuple[tuple[int, float, float], ...] = ()
 
     @property
     def trusted(self) -> bool:

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ....dynamics.simulate import FixedStep, Layout, flow
+from ....dynamics.integrators import FixedStep
+from ....dynamics.simulate import Layout, flow
 from ....modeling.model import AbstractModel, pack
 from ....models.metabolic import ICING
 from ....patient.require import number, require_settings
