@@ -128,7 +128,9 @@ def posed(model: AbstractModel, record: Record, population: Personal | None, obs
     return density, record, dict(observations or {}), notes
 
 
-def suited(model: AbstractModel, record: Record, observations, integrator) -> tuple[AbstractIntegrator | None, tuple[str, ...]]:
+def suited(
+    model: AbstractModel, record: Record, observations, integrator
+) -> tuple[AbstractIntegrator | None, tuple[str, ...]]:
     """Return how to integrate where the caller does not say, and a note of why where it is not the model's own step."""
     if integrator is not None or is_tested(model):
         return integrator, ()
