@@ -27,13 +27,13 @@ from ..patient.require import (
     require_kind,
     require_kinds,
     require_probability,
+    require_spacing,
     require_within,
 )
 from ..patient.units import minutes, span
 from .change import Shift, shifted
 
 HORIZONS = (0.25, 1.0, 2.0, 4.0, 8.0)  # h
-_EVERY = 15.0  # min between the times at which a limit may be crossed
 _FEW, _LATE = 8, 2.0  # values under which data are few; gaps, of the usual, from which the last is old
 
 
@@ -164,16 +164,21 @@ class Monitor:
         In which risks are told, beside those of the policies.
     method : Filter, optional
         As for `update`.
+    every : str
+        Between the times ahead at which a limit may be crossed: as often as it is measured, where it is readings that
+        count.
     """
 
     policies: Mapping[str, Policy]
     key: Any
     horizons: tuple[float, ...] = HORIZONS
     method: Filter | None = None
+    every: str = "15 min"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be watched."""
         require_key(self.key)
+        require_spacing("every", self.every)
         if not self.policies:
             raise ValueError(f"Nothing is watched: name events, such as {', '.join(WATCHED)}.")
         for name, policy in self.policies.items():
@@ -246,7 +251,8 @@ class Monitor:
     def _risks(self, twin: Twin, key) -> dict[str, tuple[Risk, ...]]:
         """Return the risk of each event within each horizon, all running on as it does."""
         wanted = sorted({*self.horizons, *(policy.hours for policy in self.policies.values())})
-        ahead = np.unique([*np.arange(_EVERY, 60.0 * wanted[-1] + 1e-9, _EVERY), *(60.0 * h for h in wanted)])
+        step = minutes(self.every)
+        ahead = np.unique([*np.arange(step, 60.0 * wanted[-1] + 1e-9, step), *(60.0 * h for h in wanted)])
         outputs = alternatives(twin, [Inputs()], twin.now + ahead, key=key).outputs
         units = {name: q.unit for name, q in twin.model.quantities(twin.model.Output).items()}
         found = {}
