@@ -273,6 +273,19 @@ def test_caps_come_before_everything_and_are_named():
     assert "4 candidates beyond the cap: drive above 2 U/h" in str(found)
 
 
+def test_what_runs_beyond_a_cap_is_not_left_running():
+    found = asked(caps={"drive": tp.Cap("0.5 U/h", source="the ward")})
+    assert found["no change"].why == "drive already runs above 0.5 U/h (the ward)."
+    assert (found["no change"].rank, found["no change"].feasible) == (None, False)
+    assert {o.name for o in found.options if o.rank is not None} <= {"drive 0 U/h", "drive 0.5 U/h"}
+
+
+def test_where_every_plan_is_beyond_a_cap_none_is_offered():
+    found = asked(candidates=tp.grid(drive="3 to 4 U/h by 0.5"), caps={"drive": tp.Cap("0.5 U/h")})
+    assert abstention.NOTHING in reasons(found)
+    assert "every one is beyond a cap" in str(found)
+
+
 def test_a_plan_of_ones_own_beyond_a_cap_is_refused():
     with pytest.raises(ValueError, match=r"Candidate `much` is beyond a cap: drive above 2 U/h"):
         asked(candidates={"much": {"drive": "3 U/h"}}, caps={"drive": tp.Cap("2 U/h")})

@@ -151,6 +151,7 @@ def test_a_measured_input_acts_as_its_line_says_within_a_segment_that_begins_lat
 
         class Output(eqx.Module):
             total: jax.Array = tp.quantity("1", "integral of the signal")
+            heard: jax.Array = tp.quantity("1/min", "the signal itself")
 
         def initial(self, inputs):
             return self.State(total=jnp.zeros(()))
@@ -159,9 +160,10 @@ def test_a_measured_input_acts_as_its_line_says_within_a_segment_that_begins_lat
             return self.State(total=inputs.signal)
 
         def output(self, state, inputs):
-            return self.Output(total=state.total)
+            return self.Output(total=state.total, heard=inputs.signal)
 
     signal = tp.Series(np.array([100.0, 110.0, 130.0]), np.array([1.0, 3.0, 2.0]), "1/min")
     run = tp.simulate(Sum(), tp.Inputs(), np.array([100.0, 105.0, 120.0]), measured={"signal": signal})
     # Areas of trapezoids: 5 min from 1 to 2; 5 min from 2 to 3, then 10 min from 3 to 2.5.
     np.testing.assert_allclose(run.output.total, [0.0, 7.5, 7.5 + 12.5 + 27.5], rtol=1e-6)
+    np.testing.assert_allclose(run.output.heard, [1.0, 2.0, 2.5], rtol=1e-6)

@@ -153,3 +153,12 @@ def test_draws_that_run_away_are_failed_solves_and_not_glucose():
     assert 0 < gone.sum() < gone.size
     assert ahead.solves_failed == gone.sum()
     assert np.nanmax(np.abs(glucose)) < 2 * 800
+
+
+def test_a_summary_counts_hours_from_the_present_and_holds_the_probability_asked_for(twin):  # noqa: F811
+    ahead = tp.forecast(twin, hours=2, every="1 h", key=jax.random.key(0))
+    frame = ahead.summary(ci_prob=0.5)
+    assert frame["hours_ahead"].tolist() == pytest.approx([1.0, 2.0])
+    draws = ahead.group("predictions")["glucose"].values.reshape(-1, 2)
+    assert frame["lower"].to_numpy() == pytest.approx(np.quantile(draws, 0.25, axis=0))
+    assert frame["upper"].to_numpy() == pytest.approx(np.quantile(draws, 0.75, axis=0))

@@ -218,3 +218,20 @@ def test_an_output_past_ten_times_what_is_plausible_is_out_of_reach():
         False,
         False,
     ]
+
+
+def test_an_output_uses_the_value_that_holds_until_it_is_measured():
+    class Seen(Drift):
+        def output(self, state, inputs):
+            return self.Output(level=1000.0 * jnp.asarray(self.slope))
+
+    times = np.array([30.0, 90.0, 150.0])
+    seen = Record.build({"level": (times, np.ones(3), "1")}, NOTHING, own=OWN, start=0.0)
+    with jax.enable_x64(True):
+        density = joint(Seen(), seen)
+        position = 0.1 * (1.0 + jnp.arange(density.size))
+        values = density.constrain(position)
+        path = np.asarray(density.paths(values)["slope"])
+        means = np.asarray(density.means(values)[0]["level"])[:3]
+    np.testing.assert_allclose(means, 1000.0 * path[:3], rtol=1e-12)
+    assert len(set(path[:3].tolist())) == 3

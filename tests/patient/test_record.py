@@ -394,3 +394,10 @@ def test_changes_of_a_property_are_part_of_what_a_record_is():
 def test_impossible_changes_of_a_property_are_refused(changes):
     with pytest.raises(ValueError, match="weight"):
         glucose([0, 90], [8.0, 7.0], covariates={"weight": (80, "kg", changes)})
+
+
+def test_a_later_start_keeps_what_was_measured_at_it_and_sets_the_rest_aside():
+    record = Record.build({"glucose": ([0.0, 60.0, 120.0], [9.0, 8.0, 7.0], "mmol/L")})
+    later = record.since(60.0)
+    assert later.observations["glucose"].times.tolist() == [60.0, 120.0]
+    assert later.start == 60.0

@@ -61,6 +61,13 @@ def test_nothing_is_learned_from_the_persons_own_values(name):
     assert not any(np.array_equal(before[i], after[i]) for i in np.flatnonzero(~mine))
 
 
+def test_other_patients_move_the_last_value_by_their_own_factors():
+    pairs = cohort(3, each=2)
+    members = rivals(pairs)["other patients"].members[0]
+    others = pairs[pairs["person"] != "p0"]
+    assert np.sort(members) == pytest.approx(np.sort(pairs["last"][0] * others["value"] / others["last"]))
+
+
 def test_a_cohort_of_one_person_teaches_nothing():
     found = rivals(cohort(1))
     assert all(np.isnan(m).all() for m in found["regression"].members + found["smoothed"].members)

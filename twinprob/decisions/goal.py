@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -214,7 +214,8 @@ def planned(twin: Twin, candidates: Any, caps: Mapping[str, Cap]) -> list[Planne
     for name in caps:
         if name not in known:
             raise ValueError(f"`caps` names `{name}`, which is no input of the model; {nearest(name, known)}")
-    found = [Planned("no change", Inputs())]
+    running = next((why for n, cap in caps.items() if (why := _runs_beyond(twin, n, cap))), "")
+    found = [Planned("no change", Inputs(), running)]
     for name, given in candidates.items():
         inputs = given if isinstance(given, Inputs) else plan(twin, **given)
         capped = next((why for n, cap in caps.items() if (why := _beyond(twin, n, cap, inputs))), "")
@@ -228,25 +229,44 @@ def _beyond(twin: Twin, name: str, cap: Cap, inputs: Inputs) -> str:
     """Say which cap a plan exceeds, if it does."""
     if name not in inputs:
         return ""
-    course = inputs[name]
-    unit = twin.model.quantities(twin.model.Input)[name].unit
-
-    def own(text: str) -> float:
-        size, given = sized(name, text)
-        return float(convert(size, given, unit, variable=name, weight=twin.record.weight))
-
+    course, unit, own = inputs[name], twin.model.quantities(twin.model.Input)[name].unit, _in_model(twin, name)
     rates = np.asarray(convert(course.rates, course.unit, unit, variable=name, weight=twin.record.weight), float)
     later = rates[~course.bolus & (course.ends > twin.now)]
     if later.size and later.max() > own(cap.most) * (1 + 1e-9):
         return f"{name} above {cap.most} ({cap.source})."
     if cap.least is not None and later.size and later.min() < own(cap.least) * (1 - 1e-9):
         return f"{name} below {cap.least} ({cap.source})."
-    if cap.step is not None and later.size:
-        now = 0.0
-        if name in twin.record.inputs:
-            running = twin.record.inputs[name]
-            level = running.at(twin.now) if running.setting else running.infusions().at(twin.now)
-            now = float(convert(level, running.unit, unit, variable=name, weight=twin.record.weight))
-        if np.abs(later - now).max() > own(cap.step) * (1 + 1e-9):
-            return f"{name} changed by more than {cap.step} at once ({cap.source})."
+    moved = np.abs(later - _running(twin, name))
+    if cap.step is not None and later.size and moved.max() > own(cap.step) * (1 + 1e-9):
+        return f"{name} changed by more than {cap.step} at once ({cap.source})."
     return ""
+
+
+def _runs_beyond(twin: Twin, name: str, cap: Cap) -> str:
+    """Say which cap is exceeded by what runs now, if one is."""
+    now, own = _running(twin, name), _in_model(twin, name)
+    if now > own(cap.most) * (1 + 1e-9):
+        return f"{name} already runs above {cap.most} ({cap.source})."
+    if cap.least is not None and now < own(cap.least) * (1 - 1e-9):
+        return f"{name} already runs below {cap.least} ({cap.source})."
+    return ""
+
+
+def _running(twin: Twin, name: str) -> float:
+    """Return what runs of an input now, boluses apart, in the model's unit."""
+    if name not in twin.record.inputs:
+        return 0.0
+    course, unit = twin.record.inputs[name], twin.model.quantities(twin.model.Input)[name].unit
+    level = course.at(twin.now) if course.setting else course.infusions().at(twin.now)
+    return float(convert(level, course.unit, unit, variable=name, weight=twin.record.weight))
+
+
+def _in_model(twin: Twin, name: str) -> Callable[[str], float]:
+    """Return what reads a text such as "6 U/h" in the model's unit of an input."""
+    unit = twin.model.quantities(twin.model.Input)[name].unit
+
+    def own(text: str) -> float:
+        size, given = sized(name, text)
+        return float(convert(size, given, unit, variable=name, weight=twin.record.weight))
+
+    return own

@@ -133,7 +133,7 @@ def recommend(
     reasons = [*diagnosed(twin), *stale(twin, goal.output, age), *outside(twin)]
     low_potassium, caveats = potassium(twin, given)
     reasons += low_potassium
-    done = effects(twin, [one.inputs for one in tried[1:]], goal.output, float(times[-1]), key)
+    done = effects(twin, [one.inputs for one in tried if one.name != NO_CHANGE], goal.output, float(times[-1]), key)
     if published:
         caveats += [reason.evidence for reason in undetermined(done)]
     else:
@@ -177,6 +177,8 @@ def _events(twin: Twin, limits: Mapping[str, float]) -> list[tuple[Event, float]
 
 def _looked(twin: Twin, plans: Sequence[Planned], times, events, goal: Goal, key) -> dict[str, Alternatives]:
     """Return the outputs under each plan: of few draws where these show already that it is beyond a limit."""
+    if not plans:
+        return {}
     few = min(_FIRST_DRAWS, twin.draws)
     names = tuple(dict.fromkeys([goal.output, *(event.output for event, _ in events)]))
     found = _each(alternatives(twin, [p.inputs for p in plans], times, key=key, draws=few), plans, names)
@@ -272,6 +274,8 @@ def _unsolved(options: Sequence[Option]) -> list[Reason]:
 
 def _none_within(options: Sequence[Option], events) -> list[Reason]:
     """Return a reason where no plan is within the limits, or the draws are too few to tell."""
+    if not any(option.risks for option in options):
+        return [Reason(NOTHING, "every one is beyond a cap.", "Offer other plans, or other caps.")]
     scarce = [most for _, most in events if max(o.worth(most) for o in options) < _TAIL]
     if scarce:
         said = f"fewer than {_TAIL:g} effective draws lie beyond a limit of {min(scarce):g}."

@@ -63,7 +63,7 @@ CHOICES = [
     ),
     *faults(
         "decisions/mismatch.py",
-        "decisions/test_trial.py",
+        "decisions/test_outcomes.py decisions/test_trial.py",
         [("1.0 - (1.0 - world.delivery.undelivered) * (1.0 - self.undelivered)", "world.delivery.undelivered")],
     ),
 ]  # fmt: skip
