@@ -66,11 +66,11 @@ def measure() -> Result:
     """Each kind in turn."""
     found = {"stiff": stiff(), "modes": modes(), "lag": lag()}
     holds = all(row["right"] == row["of"] for row in found.values()) and found["stiff"]["cut refused"] == FEW_KEYS
+    stiffness, two, late = found["stiff"], found["modes"], found["lag"]
     figure = (
-        f"stiff: {found['stiff']['right']} of {KEYS} right (open to the right as by quadrature, `Rosenbrock` chosen), "
-        f"cut by fixed steps refused {found['stiff']['cut refused']} of {FEW_KEYS}; two modes: {found['modes']['right']} "
-        f"of {KEYS} (smaller {found['modes']['least']:.3f} to {found['modes']['most']:.3f}, "
-        f"{found['modes']['exact']:.3f} by quadrature); lag: no refuted structural verdict in {found['lag']['right']} of "
-        f"{FEW_KEYS}"
+        f"stiff: {stiffness['right']} of {KEYS} right (open to the right as by quadrature, `Rosenbrock` chosen), cut by "
+        f"fixed steps refused {stiffness['cut refused']} of {FEW_KEYS}; two modes: {two['right']} of {KEYS} (smaller "
+        f"{two['least']:.3f} to {two['most']:.3f}, {two['exact']:.3f} by quadrature); lag: no refuted structural "
+        f"verdict in {late['right']} of {FEW_KEYS}"
     )
     return Result(figure, bool(holds), found)
