@@ -221,3 +221,44 @@ def _quantiles(values, weights, probabilities):
     order = np.argsort(values)
     shares = np.cumsum(weights[order])
     return np.interp(probabilities, (shares - 0.5 * weights[order]) / shares[-1], values[order])
+
+
+class Lagged(tp.AbstractModel):
+    """A dose that is absorbed from a lag on: the equations change where nobody has looked yet."""
+
+    time_unit = "h"
+    step = 0.25
+
+    class State(eqx.Module):
+        depot: Array = tp.quantity("mg", "not yet absorbed")
+        amount: Array = tp.quantity("mg", "in the body")
+
+    class Input(eqx.Module):
+        pass
+
+    class Output(eqx.Module):
+        level: Array = tp.quantity("mg", "in the body", noise=tp.Observation(tp.Gaussian(additive=2.0)))
+
+    absorption: float = tp.parameter(dist.LogNormal(math.log(1.0), 0.6), unit="1/h", source="test")
+    elimination: float = tp.parameter(dist.LogNormal(math.log(0.2), 0.4), unit="1/h", source="test")
+    lag: float = tp.parameter(dist.LogNormal(math.log(1.0), 0.5), unit="h", source="test")
+
+    def initial(self, inputs):
+        return self.State(depot=jnp.asarray(100.0), amount=jnp.zeros(()))
+
+    def vector_field(self, time, state, inputs):
+        absorbed = jnp.where(time > self.lag, self.absorption, 0.0) * state.depot
+        return self.State(depot=-absorbed, amount=absorbed - self.elimination * state.amount)
+
+    def output(self, state, inputs):
+        return self.Output(level=state.amount)
+
+
+def lagged_record(key=0):
+    """Twelve measurements over twelve hours, of a lag of 1.3 h."""
+    hours = np.arange(1.0, 13.0)
+    a, e, since = 0.9, 0.25, np.maximum(hours - 1.3, 0.0)
+    level = 100.0 * a / (a - e) * (np.exp(-e * since) - np.exp(-a * since))
+    return tp.Record.build(
+        {"level": (60.0 * hours, level + 2.0 * np.random.default_rng(key).normal(size=12), "mg")}, own=OWN, start=0.0
+    )

@@ -387,6 +387,15 @@ LINES = {
         "Fit of a 24-, 96- and 240-h stay, pressure and glucose",
         "≤ 3 × from 24 to 240 h, ≤ 1 GB, trusted, same forecast as the full fit within Monte Carlo error",
     ),
+    "09.1": Line(
+        "Models of one's own with known answers: a stiff network, two modes with noise of unknown size, a lag; 20 keys "
+        "(5 of verdicts)",
+        "right, or refused by name, in all; trustworthy never with a wrong quantile, mode or verdict",
+    ),
+    "09.2": Line(
+        "`one_comp_mm_elim_abs` (posteriordb), default fit, 20 keys, against quadrature",
+        "all 12 quantiles within 5 % in ≥ 19 of 20, else the tail is named",
+    ),
     "10.1": Line(
         "Every protocol table cell by cell and for totality; state machines against hand-made traces",
         "100 %; gaps of the printed tables listed",

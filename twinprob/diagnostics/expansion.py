@@ -136,7 +136,7 @@ def branches_of(experiment: Experiment, chance) -> dict[str, list[Any] | None]:
         if step.primitive.name not in KNOWN:  # told before anything is compiled
             raise Untraceable(step.primitive.name)
     inputs = np.where(experiment.moving > 0, chance.uniform(0.5, 1.0, len(experiment.moving)), 0.0)
-    state = _start(experiment, experiment.values, inputs)
+    state = first_state(experiment, experiment.values, inputs)
     state[list(experiment.free)] = _generic(state[list(experiment.free)], chance)
     fixed = [np.full((1, 1), v) for v in (*experiment.values, *state, *inputs)]
     runner = Runner(Real())
@@ -169,7 +169,7 @@ def singular(experiment: Experiment) -> ValueError:
     )
 
 
-def _start(experiment: Experiment, values, inputs) -> np.ndarray:
+def first_state(experiment: Experiment, values, inputs) -> np.ndarray:
     """Return the model's own initial state in floating point."""
     try:
         found = Runner(Real()).run(experiment.start, [np.full((1, 1), v) for v in (*values, *inputs)])
@@ -260,7 +260,7 @@ def real_point(experiment: Experiment, branches, chance, which: int) -> Expansio
     inputs = np.zeros((orders, len(levels)))
     inputs[0] = levels
     try:
-        free = _generic(_start(experiment, values, levels)[chosen], chance)
+        free = _generic(first_state(experiment, values, levels)[chosen], chance)
         with np.errstate(all="ignore"):
             begin = _expand(experiment, Real(), values, inputs, branches, min(6, orders), free)
             moving = np.abs(begin.states[:, 0])

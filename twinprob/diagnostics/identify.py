@@ -39,7 +39,7 @@ from .information import Information, information
 from .prospect import ahead, predictions_of
 from .structural import Structural, structural
 
-_TIMES = 24
+_TIMES, _MOMENTS = 24, 6
 _ORDER = (STRUCTURAL, CONFLICT, UNDECIDED, NOT_DETERMINED, WEAK, DETERMINED)
 
 
@@ -275,7 +275,9 @@ def _structure(twin: Twin, *, key) -> Structural:
             absent.append(name)
         elif len(levels) == 1:
             constant.append(name)
-    return structural(model, outputs=outputs, absent=tuple(absent), constant=tuple(constant), key=key)
+    seen = np.concatenate([record.observations[name].times for name in outputs]) if outputs else np.zeros(0)
+    moments = np.quantile(seen, np.linspace(0.0, 1.0, _MOMENTS)) if seen.size else ()
+    return structural(model, outputs=outputs, absent=tuple(absent), constant=tuple(constant), moments=moments, key=key)
 
 
 # ---- parameters -----------------------------------------------------------------------------------------------------

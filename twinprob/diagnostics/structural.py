@@ -1,5 +1,6 @@
 """Which unknowns of a model noise-free data of its measured outputs would determine, and which only together."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,18 @@ from ..dynamics.precision import in_double_precision
 from ..modeling.model import AbstractModel
 from ..patient.require import require_key, require_kinds
 from .arithmetic import Residue
-from .expansion import POINTS, Expansion, Experiment, branches_of, exact_points, experiment_of, real_point, singular
+from .expansion import (
+    POINTS,
+    Expansion,
+    Experiment,
+    branches_of,
+    exact_points,
+    experiment_of,
+    first_state,
+    real_point,
+    singular,
+)
+from .pieces import determined_on, pieces_at, same
 from .symmetry import (
     NOTHING,
     Direction,
@@ -113,6 +125,7 @@ def structural(
     free_states: Sequence[str] = (),
     constant: Sequence[str] = (),
     absent: Sequence[str] = (),
+    moments: Sequence[float] = (),
     key,
 ) -> Structural:
     """Tell which unknowns and states of a model its measured outputs determine, given perfect data.
@@ -133,6 +146,10 @@ def structural(
         Inputs that stay at one known level; all others vary as richly as needed.
     absent : sequence of str
         Inputs that are never given.
+    moments : sequence of float, min
+        Where piecewise equations are looked at too, such as where a record has measurements. What any of these pieces
+        determines counts as identifiable; what none does is left undecided, since the place where one piece ends and
+        the next begins says something as well.
     key : jax PRNG key
         Chooses the random points.
 
@@ -178,7 +195,31 @@ def structural(
         found, decided = [r for r, n in zip(real, ranks, strict=True) if n == rank], decided and set(ranks) == {rank}
     if not decided and not isinstance(found[0].arithmetic, Residue):
         return _undecided(experiment, "The singular values show no clear gap.", values)
-    return _verdict(experiment, branches, found, values)
+    verdict = _verdict(experiment, branches, found, values)
+    return _over_pieces(verdict, experiment, branches, moments, chance)
+
+
+def _over_pieces(verdict: Structural, experiment: Experiment, branches, moments, chance) -> Structural:
+    """Return a verdict that does not rest on the piece where the equations start, where they live on others too."""
+    if not any(branches.values()) or not len(moments) or all(verdict.identifiable.values()):
+        return verdict
+    inputs = np.where(experiment.moving > 0, 1.0, 0.0)
+    begin = first_state(experiment, experiment.values, inputs)
+    pieces = pieces_at(experiment, moments, begin, inputs)
+    others = [answers for answers in pieces if not same(answers, branches)]
+    if not others:
+        return verdict
+    known = np.any([determined_on(experiment, answers, chance) for answers in others], axis=0)
+    on_a_piece = {name: bool(k) for name, k in zip(experiment.unknown, known, strict=True)}
+    identifiable = {n: True for n, good in verdict.identifiable.items() if good or on_a_piece.get(n, False)}
+    left = [f"`{name}`" for name in verdict.identifiable if name not in identifiable]
+    said = f"The equations are piecewise, and the record lives on {len(others)} more than the piece where they start."
+    said += f" Undecided: {', '.join(left)}, which no piece determines alone." if left else ""
+    notes = (*(note for note in verdict.notes if "piecewise" not in note), said)
+    return dataclasses.replace(
+        verdict, identifiable=identifiable, observable={}, determined={}, directions=(), functions=(), confounded={},
+        notes=notes,
+    )  # fmt: skip
 
 
 # ---- the verdict ----------------------------------------------------------------------------------------------------

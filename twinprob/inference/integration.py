@@ -62,10 +62,9 @@ def chosen_integrator(density: Joint) -> tuple[AbstractIntegrator, str]:
     """
     if not density.data or is_tested(density.model):
         return FixedStep(), ""
-    first = None
+    first = tried = _tried(density, FixedStep())
     for refine in _REFINED:
-        tried = _tried(density, FixedStep(refine=refine))
-        first = tried if first is None else first
+        tried = first if refine == 1 else _tried(density, FixedStep(refine=refine))
         if tried.fine:
             return FixedStep(refine=refine), "" if refine == 1 else _said(first, FixedStep(refine=refine), tried)
         if np.mean(~tried.finer_solved) > _FEW:
@@ -110,8 +109,8 @@ def _finer(density: Joint) -> Joint:
     if isinstance(own, FixedStep):
         finer = FixedStep(refine=2 * own.refine)
     elif isinstance(own, Adaptive | Rosenbrock):
-        tight = {"rtol": own.rtol / _TIGHTER, "atol": own.atol / _TIGHTER, "max_steps": 16 * own.max_steps}
-        finer = dataclasses.replace(own, **tight)
+        rtol, atol = own.rtol / _TIGHTER, own.atol / _TIGHTER
+        finer = dataclasses.replace(own, rtol=rtol, atol=atol, max_steps=16 * own.max_steps)
     else:  # one of the caller's own, which says nothing of its accuracy: against the most accurate there is
         finer = Rosenbrock(rtol=1e-9, atol=1e-12, max_steps=20_000)
     return eqx.tree_at(lambda d: d.integrator, density, finer)

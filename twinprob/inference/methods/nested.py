@@ -3,7 +3,7 @@
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +11,7 @@ from scipy.special import gammaln, logsumexp
 
 from ...dynamics.programs import compiled
 from .climb import Split
-from .importance import Mixture, systematic
+from .importance import systematic
 from .modes import Mode
 from .pool import Climb, Densities
 
@@ -283,12 +283,24 @@ def _least_squares(rows, aims):
     return np.linalg.solve(rows.T @ rows + ridge, rows.T @ aims)
 
 
+class Proposal(Protocol):
+    """What is asked of a mixture over the unknowns that are no paths."""
+
+    def draw(self, count: int, generator: np.random.Generator) -> np.ndarray:
+        """Return positions, shape (draw, unknown)."""
+        ...
+
+    def log_density(self, positions: np.ndarray) -> np.ndarray:
+        """Return the log density of positions, shape (draw,)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Region:
     """The proposal around one mode: a mixture over the unknowns that are no paths, and the paths given those."""
 
     share: float
-    others: Mixture
+    others: Proposal
     paths: Surface | None
 
 

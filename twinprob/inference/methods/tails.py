@@ -9,8 +9,8 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.special import gammaln, logsumexp
 
-from .importance import Mixture, Weighted, systematic
-from .nested import Region
+from .importance import Weighted, systematic
+from .nested import Proposal, Region
 from .pool import Densities
 
 # All are settings, not published.
@@ -81,12 +81,12 @@ class Shapes:
     ----------
     centers : (component, unknown)
     roots : (component, unknown, unknown) lower triangular
-    wide : Mixture
+    wide : Proposal
     """
 
     centers: np.ndarray
     roots: np.ndarray
-    wide: Mixture
+    wide: Proposal
 
     def draw(self, count: int, generator: np.random.Generator) -> np.ndarray:
         """Return positions, shape (draw, unknown)."""
@@ -109,7 +109,7 @@ class Shapes:
         return np.logaddexp(np.log1p(-_WIDE) + near, np.log(_WIDE) + self.wide.log_density(positions))
 
 
-def shapes(points: np.ndarray, wide: Mixture, chance: np.random.Generator) -> Shapes:
+def shapes(points: np.ndarray, wide: Proposal, chance: np.random.Generator) -> Shapes:
     """Return the mixture that follows points (draw, unknown): at some of them, shaped like their neighbors."""
     covariance = np.cov(points.T).reshape(points.shape[1], -1)
     metric = np.linalg.inv(np.linalg.cholesky(covariance + 1e-10 * np.diag(np.diag(covariance)))).T
