@@ -38,8 +38,8 @@ class ChartedOxygenation(AbstractModel):
     ======== =========================== ===============================================================================
 
     All that impairs oxygenation counts as shunt s, which moves over a day and returns to the patient's own level: a
-    very good or bad gas is partly chance. D is the arteriovenous difference; it, hemoglobin and PaCO2 stand at usual values
-    where `fix` says nothing else. For settings of the ventilator, carbon dioxide and mismatch, see `GasExchange`.
+    very good or bad gas is partly chance. D is the arteriovenous difference; it, hemoglobin and PaCO2 stand at usual
+    values where `fix` says nothing else. For the ventilator, carbon dioxide and mismatch, see `GasExchange`.
 
     An oximeter errs by some percent for hours, shows whole percents and never more than 100.
 
