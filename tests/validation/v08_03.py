@@ -19,7 +19,8 @@ def measure() -> Result:
 
 def measured(every: int = 1, progress=None) -> Result:
     """Measure, on every so many-th stay where not on all."""
-    parts, holds, details = [], True, {}
+    details: dict[str, object] = {}
+    parts, holds = [], True
     for name, read in SETS.items():
         table = plateau_stays.judged(read(every), {"twin": plateau_stays.twin}, progress)
         text, passed, told = one_set(table)
