@@ -1,6 +1,7 @@
 """Charted oxygenation against the alveolar gas equation and the balance of content, written out in NumPy."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,7 +19,7 @@ LUNG = ChartedOxygenation(
 def at(fraction, shunt):
     """The outputs at a fraction that has come through."""
     lung = ChartedOxygenation(**{**_values(), "shunt": shunt})
-    inputs = lung.Input(np.asarray(fraction))
+    inputs = lung.Input(jnp.asarray(fraction))
     return lung.output(lung.initial(inputs), inputs)
 
 

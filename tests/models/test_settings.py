@@ -22,7 +22,7 @@ def twin():
     )  # fmt: skip
     times = [0.0, 240.0, 480.0, 720.0]
     record = tp.Record.build({"plateau_pressure": (times, [27.0, 28.0, 28.0, 29.0], "cmH2O")}, given)
-    model = ChartedMechanics().fix(resistive_pressure=6.0)
+    model = ChartedMechanics().fix(resistive_pressure=6.0, volume_response=1.0)  # a passive patient
     return tp.fit(model, record, key=jax.random.key(0), method=METHOD)
 
 

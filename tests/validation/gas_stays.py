@@ -91,8 +91,8 @@ def forecasts(record: tp.Record, *, key) -> pd.DataFrame:
     origins = origins[np.append(True, np.diff(origins) >= 1.0)]
     rows, twin = [], None
     for number, origin in enumerate(origins):
-        wanted = {name: _next(one, origin, name) for name, one in series.items()}
-        wanted = {name: i for name, i in wanted.items() if i is not None}
+        places = {name: _next(one, origin, name) for name, one in series.items()}
+        wanted = {name: i for name, i in places.items() if i is not None}
         if not wanted:
             continue
         fit_key, ahead_key = jax.random.split(jax.random.fold_in(key, number))

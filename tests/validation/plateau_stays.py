@@ -68,7 +68,8 @@ def ventilated(record: tp.Record) -> tp.Record | None:
 
 def pairs(record: tp.Record) -> pd.DataFrame:
     """Return each time at which a plateau became known with the next one taken after it, if within a day."""
-    series, rows = record.observations["plateau_pressure"], []
+    series = record.observations["plateau_pressure"]
+    rows: list[dict] = []
     peep = record.inputs["peep"].at(series.times - 0.01)
     for origin in np.unique(series.known):
         heard = np.flatnonzero(series.known <= origin)
@@ -113,7 +114,8 @@ def judged(records: Sequence[tp.Record], ways: dict[str, Callable], progress=Non
     ways : mapping of str to function of (record, pairs, key) to draws of each pair
     progress : function of a share, optional
     """
-    frames, members = [], {name: [] for name in ways}
+    frames: list[pd.DataFrame] = []
+    members: dict[str, list[np.ndarray]] = {name: [] for name in ways}
     for i, record in enumerate(records):
         frame = pairs(record)
         if frame.empty:

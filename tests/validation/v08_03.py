@@ -19,7 +19,8 @@ def measure() -> Result:
 
 def measured(every: int = 1, progress=None) -> Result:
     """Measure, on every so many-th stay where not on all."""
-    parts, holds, details = [], True, {}
+    details: dict[str, object] = {}
+    parts, holds = [], True
     for name, read in SETS.items():
         table = plateau_stays.judged(read(every), {"twin": plateau_stays.twin}, progress)
         text, passed, told = one_set(table)
@@ -29,9 +30,9 @@ def measured(every: int = 1, progress=None) -> Result:
     details["chosen after errors were seen"] = (
         "the model's declared priors and errors are settings chosen with both sets in view: a Kalman filter of the "
         "same equations taught each set's hyperparameters, which agreed (exponent of volume .57 and .59, PEEP effect "
-        "-.018 and -.020, lasting error .8 and 1.3 cmH2O for 8 to 10 h); spreads of noise and drift over patients are wider "
-        "than either set's, since with what one taught 85 % of the other were covered. Rivals are learned on the other "
-        "persons of the same set"
+        "-.018 and -.020, lasting error .8 and 1.3 cmH2O for 8 to 10 h); spreads of noise and drift over patients are "
+        "wider than either set's, since with what one taught 85 % of the other were covered. Rivals are learned on the "
+        "other persons of the same set"
     )
     return Result(figure="; ".join(parts), holds=holds, details=details)
 

@@ -17,7 +17,8 @@ def measure() -> Result:
 
 def measured(every: int = 1, progress=None) -> Result:
     """Measure, on every so many-th of these stays where not on all."""
-    parts, holds, details = [], True, {}
+    details: dict[str, object] = {}
+    parts, holds = [], True
     for name, (read, thinned) in SETS.items():
         table = gas_stays.judged(read(every * thinned), progress)
         text, passed, told = one_set(table)
