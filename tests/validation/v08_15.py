@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import twinprob as tp
@@ -83,7 +84,7 @@ def _hour(truth, rate, sensitivity):
     """Carry a patient of this sensitivity (L/mU/min) over an hour of insulin (mU/min), minute by minute."""
     known = {"insulin_sensitivity": sensitivity, "endogenous_glucose_production": 1.16, "initial_glucose": 9.0}
     patient = dataclasses.replace(tp.models.metabolic.ICING(), **known)
-    given = patient.Input(insulin=rate, enteral_glucose=0.6, parenteral_glucose=0.0)
+    given = patient.Input(insulin=rate, enteral_glucose=jnp.asarray(0.6), parenteral_glucose=jnp.zeros(()))
     truth = patient.initial(given) if truth is None else truth
 
     def minute(_, state):
