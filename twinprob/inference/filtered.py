@@ -24,6 +24,7 @@ from .methods.filter import Rows
 from .methods.rows import rows_of
 from .sites import constant_sites
 from .timeline import timeline
+from .unknowns import AbstractUnknowns
 
 _ROWS = 64
 _CERTAIN, _TINY = 1.0 - 1e-9, 1e-9
@@ -48,7 +49,7 @@ class Told(NamedTuple):
     weight: Any
 
 
-class Filtered(eqx.Module):
+class Filtered(AbstractUnknowns):
     """The density of one patient's constants, with everything that moves integrated out by a Kalman filter.
 
     The state and the paths are carried from row to row by the flow made linear at their mean (extended Kalman filter),
@@ -79,16 +80,6 @@ class Filtered(eqx.Module):
         """Return the prior of every constant, by sample site."""
         return constant_sites(self.bare)
 
-    past = None
-    layout = Joint.layout
-    size = Joint.size
-    constrain = Joint.constrain
-    unconstrain = Joint.unconstrain
-    draw_prior = Joint.draw_prior
-    log_prior = Joint.log_prior
-    _possible = Joint._possible
-    traced = Joint.traced
-
     @property
     def parts(self) -> Split:
         """Which unknowns are what: none is a path, and all sizes can climb with the others."""
@@ -96,7 +87,7 @@ class Filtered(eqx.Module):
 
     def log_density(self, position):
         """Return log p(position, data); minus infinity where the model cannot be solved."""
-        position, possible = self._possible(position)
+        position, possible = self.possible(position)
         _, told, solved = self.passed(position)
         total = self.log_prior(position) + jnp.sum(told.density)
         return jnp.where(solved & possible & jnp.isfinite(total), total, -jnp.inf)

@@ -109,13 +109,13 @@ def fit(
         sampled = NUTS().sample(density, key=sample_key, progress=progress)
     learned = "" if population is None else repr(population)
     if found is not None:
-        figures = {
-            "khat": np.fmax(sampled.khat, found.khat),
-            "importance_ess": np.fmin(sampled.importance_ess, found.effective),
-        }
-        sampled = dataclasses.replace(sampled, **{name: float(figure) for name, figure in figures.items()})
-    known = {"population": learned, "notes": notes, "whole": record}
-    twin = twin_of(density, recent, dict(given or {}), sampled, key=key, **known)
+        sampled = dataclasses.replace(
+            sampled,
+            khat=float(np.fmax(sampled.khat, found.khat)),
+            importance_ess=float(np.fmin(sampled.importance_ess, found.effective)),
+        )
+    how = dict(given or {})
+    twin = twin_of(density, recent, how, sampled, key=key, population=learned, notes=notes, whole=record)
     require_draws_of_something(twin)
     return dataclasses.replace(twin, method=method)
 

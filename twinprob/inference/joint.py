@@ -12,10 +12,10 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
+from ..dynamics.inside import landed
 from ..dynamics.integrators import AbstractIntegrator, FixedStep
-from ..dynamics.programs import as_data
 from ..dynamics.segments import Segments, bucket, doubled, knots, minutes_per_unit, padded, scale
-from ..dynamics.simulate import borders, landed, layout_of, outputs_at, slopes_at, timeline_of
+from ..dynamics.simulate import borders, layout_of, outputs_at, slopes_at, timeline_of
 from ..modeling.declarations import require_complete
 from ..modeling.measured import Measured
 from ..modeling.model import AbstractModel, nearest, pack
@@ -26,14 +26,13 @@ from ..patient.units import reach
 from .data import Data, data_of, panels_of, require_noise, with_covariates
 from .past import Past
 from .timeline import crowded, stop_of, timeline
+from .unknowns import IMPOSSIBLE, LARGEST, AbstractUnknowns, is_real
 
-_IMPOSSIBLE = 1e30
 _MANY = 1024
 SEGMENTS, _KNOTS = 192, 64  # times `scale`: how many segments, and how many knots and measurements of each kind
-_LARGEST = 150.0  # exp(150)^4 is still finite
 
 
-class Joint(eqx.Module):
+class Joint(AbstractUnknowns):
     """One patient's joint density of parameters and data; call it inside a NumPyro model to use it as a part.
 
     Every unknown is a NumPyro sample site: `<name>` for a parameter; for one that varies, `<name>_start`, the standard
@@ -52,6 +51,11 @@ class Joint(eqx.Module):
     knots: tuple[tuple[str, int], ...] = eqx.field(static=True)
     panels: tuple[tuple[str, ...], ...] = eqx.field(static=True, default=())
     past: Past | None = None
+
+    @property
+    def known(self) -> Past | None:
+        """What earlier measurements say of the constants."""
+        return self.past
 
     # ---- the unknowns -----------------------------------------------------------------------------------------
 
@@ -75,48 +79,6 @@ class Joint(eqx.Module):
             priors["state_innovations"] = dist.Normal(0.0, 1.0).expand([count]).to_event(1)
         return priors
 
-    def layout(self) -> dict[str, slice]:
-        """Return where each site stands in a position."""
-        slices, begin = {}, 0
-        for name, prior in self.sites().items():
-            size = int(np.prod(prior.event_shape, dtype=int))
-            slices[name] = slice(begin, begin + size)
-            begin += size
-        return slices
-
-    @property
-    def size(self) -> int:
-        """Number of unknowns."""
-        return max((s.stop for s in self.layout().values()), default=0)
-
-    def constrain(self, position: Float[Array | np.ndarray, " unknown"]) -> dict[str, Array]:
-        """Return the value of every site at a position."""
-        sites, layout = self.sites(), self.layout()
-        return {
-            name: dist.biject_to(prior.support)(position[layout[name]].reshape(prior.event_shape))
-            for name, prior in sites.items()
-        }
-
-    def unconstrain(self, values: Mapping[str, Any]) -> Float[Array | np.ndarray, " unknown"]:
-        """Return the position of given site values."""
-        sites = self.sites()
-        parts = [
-            jnp.ravel(dist.biject_to(prior.support).inv(jnp.asarray(values[name], float)))
-            for name, prior in sites.items()
-        ]
-        return jnp.concatenate(parts) if parts else jnp.zeros(0)
-
-    def draw_prior(self, key) -> Float[Array | np.ndarray, " unknown"]:
-        """Draw a position from the prior."""
-        sites = self.sites()
-        keys = jax.random.split(key, max(len(sites), 1))
-        drawn = {name: prior.sample(k) for (name, prior), k in zip(sites.items(), keys, strict=False)}
-        position = self.unconstrain(drawn)
-        if self.past is None:
-            return position
-        constants = self.past.constants(jax.random.normal(jax.random.fold_in(key, 1), (len(self.past.names),)))
-        return position.at[self.places()].set(constants)
-
     # ---- from unknowns to outputs -----------------------------------------------------------------------------
 
     def path(self, name: str, values: Mapping[str, Any]) -> Float[Array, " knot"]:
@@ -131,7 +93,7 @@ class Joint(eqx.Module):
             first = self.past.begun(self.sites(), self.model.processes(), values)[0][name]
             knots_ = jnp.concatenate([first[None], process.extend(base, first, innovations[1:], sd)])
         # A path that leaves the numbers counts as impossible in `rows`; its gradient must stay finite all the same.
-        return bijector(jnp.clip(knots_, -_LARGEST, _LARGEST) if not _real(bijector) else knots_)
+        return bijector(jnp.clip(knots_, -LARGEST, LARGEST) if not is_real(bijector) else knots_)
 
     def paths(self, values: Mapping[str, Any]) -> dict[str, Array]:
         """Return every parameter: its value, or its values at the knots where it varies."""
@@ -141,11 +103,6 @@ class Joint(eqx.Module):
     def first(self, values: Mapping[str, Any]) -> Array | None:
         """Return the state at the start of a record with a past, (state,); None where the model says it."""
         return None if self.past is None else self.past.begun(self.sites(), self.model.processes(), values)[1]
-
-    def places(self) -> np.ndarray:
-        """Return where the constants stand that the past speaks of."""
-        layout, names = self.layout(), () if self.past is None else self.past.names
-        return np.array([layout[name].start for name in names], int)
 
     def rows(self, parameters: Mapping[str, Array]) -> tuple[Array, Array]:
         """Return the parameters acting in each segment, shape (segment, parameter), and whether they are possible."""
@@ -158,7 +115,7 @@ class Joint(eqx.Module):
                 value[self.segments.knot[:, order.index(name)]] if name in order else jnp.broadcast_to(value, (count,))
             )
         rows = jnp.stack(columns, axis=-1) if columns else jnp.zeros((count, 0))
-        fine = jnp.isfinite(rows) & (jnp.abs(rows) < _IMPOSSIBLE)
+        fine = jnp.isfinite(rows) & (jnp.abs(rows) < IMPOSSIBLE)
         return jnp.where(fine, rows, 1.0), jnp.all(fine)
 
     def states(self, parameters: Mapping[str, Array], first=None) -> tuple[Array, Array, Array]:
@@ -264,20 +221,6 @@ class Joint(eqx.Module):
         numpyro.factor("solved", jnp.where(solved, 0.0, -jnp.inf))
         return parameters
 
-    def log_prior(self, position: Float[Array | np.ndarray, " unknown"]) -> Array:
-        """Return the log prior density of a position on the unconstrained scale."""
-        layout, total, known = self.layout(), jnp.zeros(()), () if self.past is None else self.past.names
-        if self.past is not None:
-            total = self.past.log_density(position[self.places()])
-        for name, prior in self.sites().items():
-            if name in known:
-                continue
-            raw = position[layout[name]].reshape(prior.event_shape)
-            bijector = dist.biject_to(prior.support)
-            value = bijector(raw)
-            total = total + jnp.sum(prior.log_prob(value)) + jnp.sum(bijector.log_abs_det_jacobian(raw, value))
-        return total
-
     def log_likelihood(self, values, means) -> dict[str, Array]:
         """Return the log density of each measurement by output; padding counts zero."""
         measured = self.measured(means, values)
@@ -285,30 +228,13 @@ class Joint(eqx.Module):
 
     def log_density(self, position: Float[Array | np.ndarray, " unknown"]) -> Array:
         """Return log p(position, data); minus infinity where the model cannot be solved."""
-        position, possible = self._possible(position)
+        position, possible = self.possible(position)
         values = self.constrain(position)
         means, solved = self.means(values)
         likelihood = sum((jnp.sum(x) for x in self.log_likelihood(values, means).values()), jnp.zeros(()))
         total = self.log_prior(position) + likelihood
         fine = solved & possible & jnp.isfinite(total)
         return jnp.where(fine, jnp.where(fine, total, 0.0), -jnp.inf)
-
-    def _possible(self, position):
-        """Replace unknowns at which the densities would overflow by safe ones, and say whether there were any.
-
-        The gradient would otherwise be infinity times zero there, which no `where` further down can mend.
-        """
-        limits = np.full(self.size, _LARGEST)
-        layout = self.layout()
-        for name, prior in self.sites().items():
-            if _real(dist.biject_to(prior.support)) and prior.event_shape == ():
-                limits[layout[name]] = _IMPOSSIBLE
-        fine = jnp.abs(position) < limits  # False for NaN
-        return jnp.where(fine, position, 0.0), jnp.all(fine)
-
-    def traced(self):
-        """Return this density with every number as an array, so that other numbers need no new compilation."""
-        return as_data(self)
 
 
 def joint(
@@ -388,8 +314,3 @@ def joint(
 def slope_of(name: str) -> str:
     """Return where the slope of an output (per min) stands among the means."""
     return f"slope of {name}"
-
-
-def _real(bijector) -> bool:
-    """Whether values and positions are the same: only then may a position be large."""
-    return isinstance(bijector, dist.transforms.IdentityTransform)

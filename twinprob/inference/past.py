@@ -107,9 +107,11 @@ def past_of(
     time : float, min
     names : sequence of str, the sites of the constants
     wanted : mapping by site, those the window has; the others are averaged over
-    constants : (draw, constant), weights : (draw,)
-    means, covariances : (some draw, moving) and (some draw, moving, moving), of equally weighted draws
-    owners : (some draw,) int, which these are
+    constants : (draw, constant) on the unconstrained scale
+    weights : (draw,) summing to one
+    means : (some draw, moving), of equally weighted draws
+    covariances : (some draw, moving, moving)
+    owners : (some draw,) int, which draws these are
     evidence : float
     """
     keep = [i for i, name in enumerate(names) if name in wanted]

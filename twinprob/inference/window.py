@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from scipy.special import logsumexp
 
-from ..dynamics.simulate import AbstractIntegrator, FixedStep
+from ..dynamics.integrators import AbstractIntegrator, FixedStep
 from ..modeling.declarations import require_complete
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation

@@ -1,0 +1,117 @@
+"""Where unknowns stand in a position, the vector on the unconstrained scale that inference works on."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jaxtyping import Array, Float
+
+from ..dynamics.programs import as_data
+from .past import Past
+
+IMPOSSIBLE = 1e30
+LARGEST = 150.0  # exp(150)^4 is still finite
+
+
+class AbstractUnknowns(eqx.Module):
+    """Unknowns by sample site: a density over `position`, all sites concatenated on the unconstrained scale.
+
+    Their prior is the product of those of the sites; a past speaks of the constants in their place.
+    """
+
+    @abstractmethod
+    def sites(self) -> dict[str, dist.Distribution]:
+        """Return the prior of every unknown, by sample site."""
+
+    @property
+    def known(self) -> Past | None:
+        """What earlier measurements say of the constants."""
+        return None
+
+    def layout(self) -> dict[str, slice]:
+        """Return where each site stands in a position."""
+        slices, begin = {}, 0
+        for name, prior in self.sites().items():
+            size = int(np.prod(prior.event_shape, dtype=int))
+            slices[name] = slice(begin, begin + size)
+            begin += size
+        return slices
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns."""
+        return max((s.stop for s in self.layout().values()), default=0)
+
+    def constrain(self, position: Float[Array | np.ndarray, " unknown"]) -> dict[str, Array]:
+        """Return the value of every site at a position."""
+        sites, layout = self.sites(), self.layout()
+        return {
+            name: dist.biject_to(prior.support)(position[layout[name]].reshape(prior.event_shape))
+            for name, prior in sites.items()
+        }
+
+    def unconstrain(self, values: Mapping[str, Any]) -> Float[Array | np.ndarray, " unknown"]:
+        """Return the position of given site values."""
+        sites = self.sites()
+        parts = [
+            jnp.ravel(dist.biject_to(prior.support).inv(jnp.asarray(values[name], float)))
+            for name, prior in sites.items()
+        ]
+        return jnp.concatenate(parts) if parts else jnp.zeros(0)
+
+    def draw_prior(self, key) -> Float[Array | np.ndarray, " unknown"]:
+        """Draw a position from the prior."""
+        sites = self.sites()
+        keys = jax.random.split(key, max(len(sites), 1))
+        drawn = {name: prior.sample(k) for (name, prior), k in zip(sites.items(), keys, strict=False)}
+        position = self.unconstrain(drawn)
+        if self.known is None:
+            return position
+        constants = self.known.constants(jax.random.normal(jax.random.fold_in(key, 1), (len(self.known.names),)))
+        return jnp.asarray(position).at[self.places()].set(constants)
+
+    def places(self) -> np.ndarray:
+        """Return where the constants stand that the past speaks of."""
+        layout, names = self.layout(), () if self.known is None else self.known.names
+        return np.array([layout[name].start for name in names], int)
+
+    def log_prior(self, position: Float[Array | np.ndarray, " unknown"]) -> Array:
+        """Return the log prior density of a position on the unconstrained scale."""
+        layout, total, known = self.layout(), jnp.zeros(()), () if self.known is None else self.known.names
+        if self.known is not None:
+            total = self.known.log_density(position[self.places()])
+        for name, prior in self.sites().items():
+            if name in known:
+                continue
+            raw = position[layout[name]].reshape(prior.event_shape)
+            bijector = dist.biject_to(prior.support)
+            value = bijector(raw)
+            total = total + jnp.sum(prior.log_prob(value)) + jnp.sum(bijector.log_abs_det_jacobian(raw, value))
+        return total
+
+    def possible(self, position):
+        """Replace unknowns at which the densities would overflow by safe ones, and say whether there were any.
+
+        The gradient would otherwise be infinity times zero there, which no `where` further down can mend.
+        """
+        limits = np.full(self.size, LARGEST)
+        layout = self.layout()
+        for name, prior in self.sites().items():
+            if is_real(dist.biject_to(prior.support)) and prior.event_shape == ():
+                limits[layout[name]] = IMPOSSIBLE
+        fine = jnp.abs(position) < limits  # False for NaN
+        return jnp.where(fine, position, 0.0), jnp.all(fine)
+
+    def traced(self):
+        """Return this density with every number as an array, so that other numbers need no new compilation."""
+        return as_data(self)
+
+
+def is_real(bijector) -> bool:
+    """Whether values and positions are the same: only then may a position be large."""
+    return isinstance(bijector, dist.transforms.IdentityTransform)
