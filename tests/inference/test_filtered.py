@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from tests.cases import Drift, drift_posterior, drift_record
-from twinprob.dynamics.simulate import FixedStep
+from twinprob.dynamics.integrators import FixedStep
 from twinprob.inference.filtered import filtered, known_at_end
 from twinprob.modeling.correlated import Correlated
 from twinprob.modeling.observation import Gaussian, Observation

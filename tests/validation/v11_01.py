@@ -23,8 +23,8 @@ def measure(most: int | None = None) -> Result:
         at, frame = found.at(RATE), found.frame
         twin, three = frame.loc[mine], frame.loc["mean of three"]
         words.append(
-            f"{hours:g} h: AUROC {twin['auroc']:.3f} ({twin['auroc_low']:.3f} to {twin['auroc_high']:.3f}; mean of three "
-            f"{three['auroc']:.3f}, last {frame.loc['last value', 'auroc']:.3f}), within stays {twin['within']:.3f} "
+            f"{hours:g} h: AUROC {twin['auroc']:.3f} ({twin['auroc_low']:.3f} to {twin['auroc_high']:.3f}; mean of "
+            f"three {three['auroc']:.3f}, last {frame.loc['last value', 'auroc']:.3f}), within stays {twin['within']:.3f} "
             f"({three['within']:.3f}), O/E {twin['observed_over_expected']:.2f}, Brier {twin['brier']:.3f}, recall at "
             f"{RATE} alarms a day {at.loc[mine, 'recall']:.2f} ({at.loc['mean of three', 'recall']:.2f})"
         )

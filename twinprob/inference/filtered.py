@@ -10,9 +10,10 @@ import numpy as np
 import numpyro.distributions as dist
 from jax import lax
 
+from ..dynamics.integrators import AbstractIntegrator
 from ..dynamics.programs import compiled
 from ..dynamics.segments import bucket, minutes_per_unit
-from ..dynamics.simulate import AbstractIntegrator, Layout, flow, outputs_move
+from ..dynamics.simulate import Layout, flow, outputs_move
 from ..modeling.correlated import either, heard
 from ..modeling.model import AbstractModel, pack
 from ..modeling.observation import AbstractNoise, Observation
