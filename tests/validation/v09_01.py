@@ -69,8 +69,8 @@ def measure() -> Result:
     stiffness, two, late = found["stiff"], found["modes"], found["lag"]
     figure = (
         f"stiff: {stiffness['right']} of {KEYS} right (open to the right as by quadrature, `Rosenbrock` chosen), "
-        f"cut by fixed steps refused {stiffness['cut refused']} of {FEW_KEYS}; two modes: {two['right']} of {KEYS} (smaller "
-        f"{two['least']:.3f} to {two['most']:.3f}, {two['exact']:.3f} by quadrature); lag: no refuted structural "
-        f"verdict in {late['right']} of {FEW_KEYS}"
+        f"cut by fixed steps refused {stiffness['cut refused']} of {FEW_KEYS}; two modes: {two['right']} of {KEYS} "
+        f"(smaller {two['least']:.3f} to {two['most']:.3f}, {two['exact']:.3f} by quadrature); lag: no refuted "
+        f"structural verdict in {late['right']} of {FEW_KEYS}"
     )
     return Result(figure, bool(holds), found)

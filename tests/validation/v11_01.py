@@ -24,9 +24,10 @@ def measure(most: int | None = None) -> Result:
         twin, three = frame.loc[mine], frame.loc["mean of three"]
         words.append(
             f"{hours:g} h: AUROC {twin['auroc']:.3f} ({twin['auroc_low']:.3f} to {twin['auroc_high']:.3f}; mean of "
-            f"three {three['auroc']:.3f}, last {frame.loc['last value', 'auroc']:.3f}), within stays {twin['within']:.3f} "
-            f"({three['within']:.3f}), O/E {twin['observed_over_expected']:.2f}, Brier {twin['brier']:.3f}, recall at "
-            f"{RATE} alarms a day {at.loc[mine, 'recall']:.2f} ({at.loc['mean of three', 'recall']:.2f})"
+            f"three {three['auroc']:.3f}, last {frame.loc['last value', 'auroc']:.3f}), within stays "
+            f"{twin['within']:.3f} ({three['within']:.3f}), O/E {twin['observed_over_expected']:.2f}, Brier "
+            f"{twin['brier']:.3f}, recall at {RATE} alarms a day {at.loc[mine, 'recall']:.2f} "
+            f"({at.loc['mean of three', 'recall']:.2f})"
         )
         details[mine] = {"frame": frame.to_dict(), "at the rate": at.to_dict()}
         if hours == 4.0:

@@ -4,14 +4,29 @@ from tests.validation.faults import faults
 
 BELIEFS = [
     *faults(
-        "inference/joint.py",
+        "inference/integration.py",
+        "inference/test_integration.py inference/test_fit.py",
+        [("FixedStep(refine=2 * own.refine)", "FixedStep(refine=own.refine)")],
+    ),
+    *faults(
+        "inference/unknowns.py",
         "inference/test_joint.py",
         [
-            ("fine = jnp.abs(position) < limits", "fine = position < limits"),
             (
                 "jnp.sum(bijector.log_abs_det_jacobian(raw, value))",
                 "0.0 * jnp.sum(bijector.log_abs_det_jacobian(raw, value))",
-            ),
+            )
+        ],
+    ),
+    *faults(
+        "inference/unknowns.py",
+        "inference/test_joint.py",
+        [("fine = jnp.abs(position) < limits", "fine = position < limits")],
+    ),
+    *faults(
+        "inference/joint.py",
+        "inference/test_joint.py",
+        [
             ("local, there = rows[jnp.maximum(index - 1, 0)]", "local, there = rows[jnp.maximum(index - 2, 0)]"),
             ("reach(name, declared[name].unit)) for name", "10 * reach(name, declared[name].unit)) for name"),
         ],
@@ -37,7 +52,7 @@ BELIEFS = [
         "inference/methods/modes.py",
         "inference/test_laplace.py",
         [
-            ("likely = [m for m in modes if m.log_evidence > best - keep]", "likely = modes[:1]"),
+            ("likely = [m for m in modes if m.log_evidence > modes[0].log_evidence - KEPT]", "likely = modes[:1]"),
             ("return bool(shift @ mode.curvature @ shift < _SAME)", "return False"),
         ],
     ),
@@ -154,7 +169,6 @@ BELIEFS = [
                 "return np.concatenate([[record.start], ends * minutes_per_unit(density.model)])",
                 "return np.concatenate([[0.0 * record.start + 1.0], ends * minutes_per_unit(density.model)])",
             ),
-            ("FixedStep(refine=2 * density.integrator.refine)", "FixedStep(refine=density.integrator.refine)"),
         ],
     ),
     *faults(
@@ -185,7 +199,7 @@ BELIEFS = [
             ),
             ("levels = [(1 - ci_prob) / 2, 0.5, (1 + ci_prob) / 2]", "levels = [1 - ci_prob, 0.5, ci_prob]"),
             ('"hours_ahead": (self.times - self.now) / 60', '"hours_ahead": self.times / 60'),
-            ("measured[name] = jnp.where(solved, sample, jnp.nan)", "measured[name] = sample"),
+            ("measured[name] = jnp.where(solved, how.shown(sample), jnp.nan)", "measured[name] = how.shown(sample)"),
             ("given = twin.record.inputs.then(plan, twin.now)", "given = plan"),
         ],
     ),
@@ -194,7 +208,7 @@ BELIEFS = [
         "diagnostics/test_diagnose.py",
         [
             ("if khat > 0.7 or ess < 200", "if khat < 0.7 or ess < 200"),
-            ("share = failed / max(tried, 1)", "share = tried / max(failed, 1)"),
+            ("failed / max(tried, 1)", "tried / max(failed, 1)"),
             ("if rhat > 1.01 or ess < 400 or diverging > 0", "if rhat > 1.01 and ess < 400 and diverging > 0"),
         ],
     ),

@@ -12,7 +12,7 @@ CHOICES = [
                 "self.above * np.maximum(low - values, 0.0) + self.below * np.maximum(values - high, 0.0)",
             ),
             ("later.max() > own(cap.most) * (1 + 1e-9)", "later.max() > 2 * own(cap.most) * (1 + 1e-9)"),
-            ("np.abs(later - now).max() > own(cap.step)", "np.abs(later).max() > own(cap.step)"),
+            ("moved = np.abs(later - _running(twin, name))", "moved = np.abs(later)"),
             ("count = math.floor((high - low) / step + 1e-9) + 1", "count = math.floor((high - low) / step + 1e-9)"),
         ],
     ),

@@ -3,6 +3,12 @@
 from tests.validation.faults import faults
 
 PHYSIOLOGY = [
+    *faults("dynamics/integrators.py", "dynamics/test_simulate.py", [("max(1, substeps // 2))", "max(1, substeps))")]),
+    *faults(
+        "dynamics/integrators.py",
+        "dynamics/test_simulate.py",
+        [("(k1 + 2.0 * k2 + 2.0 * k3 + k4)", "(k1 + 2.0 * k2 + 3.0 * k3)")],
+    ),
     *faults(
         "models/metabolic/insulin_nutrition.py",
         "models/test_models.py",
@@ -229,7 +235,6 @@ PHYSIOLOGY = [
         "dynamics/simulate.py",
         "dynamics/test_simulate.py",
         [
-            ("(k1 + 2.0 * k2 + 2.0 * k3 + k4)", "(k1 + 2.0 * k2 + 3.0 * k3)"),
             ("level + slope * (time - start)", "level + slope * time"),
             (
                 "kicks = kicks + jnp.tensordot(_finite(by), change, change.ndim)",
@@ -240,7 +245,6 @@ PHYSIOLOGY = [
                 "inputs = level + slope * jnp.where(index > 0, length, 0.0)",
                 "inputs = level + slope * jnp.where(index > 1, length, 0.0)",
             ),
-            ("max(1, substeps // 2))", "max(1, substeps))"),
         ],
     ),
 ]
