@@ -26,6 +26,7 @@ from .sites import measured
 _KNOTS = 32  # of the path with the closest knots, in a window
 _LONG = 96  # knots; a shorter record is fitted whole: not enough of it has shown what the constants are
 _STARTS, _ITERATIONS, _PROPOSALS = 4, 30, 1500
+_ROUNDS, _GOOD = 3, 0.5
 _WIDTH, _TAILS = 0.9, 4.0  # of kernels, as in `Laplace`
 _ENDS = 250  # constants for which what moves is asked
 
@@ -138,8 +139,13 @@ def _weighed(parts: Split, chance, key) -> Generator[Any, Any, tuple[np.ndarray,
     if not np.isfinite(evidence):
         raise RuntimeError("The model could be solved at the mode of the earlier record but nowhere around it.")
     over = kernels(nodes.positions, weights, _WIDTH, _TAILS)
-    points = over.draw(_PROPOSALS, chance)
-    densities = yield Densities(points)
-    ratios = np.where(np.isfinite(densities), densities, -np.inf) - over.log_density(points)
-    log_weights, khat = smooth(ratios)
-    return points, np.exp(log_weights), float(logsumexp(ratios) - np.log(_PROPOSALS)), khat
+    for _ in range(_ROUNDS):
+        points = over.draw(_PROPOSALS, chance)
+        densities = yield Densities(points)
+        ratios = np.where(np.isfinite(densities), densities, -np.inf) - over.log_density(points)
+        log_weights, khat = smooth(ratios)
+        weights, evidence = np.exp(log_weights), float(logsumexp(ratios) - np.log(_PROPOSALS))
+        if khat < _GOOD:
+            break
+        over = kernels(points, weights, _WIDTH, _TAILS)
+    return points, weights, evidence, khat
