@@ -26,8 +26,8 @@ def measured(every: int = 1, progress=None) -> Result:
         holds &= passed
         details[name] = told
     details["learned"] = (
-        "nothing on these stays by the script; priors and errors of the model are settings chosen with stays of both sets "
-        "in view, some of them in this table: the figure is not of patients left out"
+        "nothing on these stays by the script; priors and errors of the model are settings chosen with stays of both "
+        "sets in view, some of them in this table: the figure is not of patients left out"
     )
     details["left out"] = "what is said of a stay after its second day; gases whose inspired fraction is not charted"
     return Result(figure="; ".join(parts), holds=holds, details=details)
