@@ -68,7 +68,7 @@ def measure() -> Result:
     holds = all(row["right"] == row["of"] for row in found.values()) and found["stiff"]["cut refused"] == FEW_KEYS
     stiffness, two, late = found["stiff"], found["modes"], found["lag"]
     figure = (
-        f"stiff: {stiffness['right']} of {KEYS} right (open to the right as by quadrature, `Rosenbrock` chosen), cut by "
+        f"stiff: {stiffness['right']} of {KEYS} right (open to the right as by quadrature, `Rosenbrock` taken), cut by "
         f"fixed steps refused {stiffness['cut refused']} of {FEW_KEYS}; two modes: {two['right']} of {KEYS} (smaller "
         f"{two['least']:.3f} to {two['most']:.3f}, {two['exact']:.3f} by quadrature); lag: no refuted structural "
         f"verdict in {late['right']} of {FEW_KEYS}"
