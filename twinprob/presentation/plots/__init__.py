@@ -1,5 +1,6 @@
 """Pictures, one file a subject. The only folder that draws."""
 
+from .alarms import alarm_curves, watched
 from .circulation import guyton, pressure_volume
 from .identifiability import contraction_against_shift, eigen_spectrum, profile_grid
 from .narrowing import narrowing
@@ -14,6 +15,7 @@ from .ventilation import elastance, elastance_against_peep, loops, settings_fan,
 
 __all__ = [
     "Picture",
+    "alarm_curves",
     "backend",
     "contraction_against_shift",
     "dose_response",
@@ -36,4 +38,5 @@ __all__ = [
     "settings_fan",
     "strip",
     "trial",
+    "watched",
 ]
