@@ -1,11 +1,14 @@
 """Stiffness and accuracy of an author's own model: found before the fit, said, and judged where solves fail."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
 import twinprob as tp
 from tests.own_models import Shuttle, shuttle_quantiles, shuttle_record
+from tests.tank import Tank, stay
 from twinprob.diagnostics.determination import UNDECIDED
 from twinprob.inference.integration import chosen_integrator, integration_error
 
@@ -74,3 +77,15 @@ def test_a_loose_adaptive_integrator_has_a_larger_error(record):
             density = tp.joint(Shuttle(), record, integrator=tp.Rosenbrock(rtol=rtol, atol=1e-3 * rtol))
             errors.append(integration_error(density, positions))
     assert errors[0] > 10 * errors[1] > 0
+
+
+def test_fixed_steps_are_compared_with_steps_of_half_their_length():
+    with jax.enable_x64(True):
+        density = tp.joint(Tank(), stay(4)[0])
+        positions = np.zeros((16, density.size))
+        coarse, fine = (
+            integration_error(dataclasses.replace(density, integrator=tp.FixedStep(refine=n)), positions)
+            for n in (1, 2)
+        )
+    assert coarse > 0.0
+    assert coarse / fine == pytest.approx(16.0, rel=0.3)  # of fourth order
