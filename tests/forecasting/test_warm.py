@@ -15,7 +15,7 @@ FEW = tp.Laplace(starts=8, draws=50, proposals=250, rounds=2, nodes=8)
 ROLLING = tp.Filter(particles=256)
 # (number, hours, hours between measurements): the weights differ too.
 PATIENTS = ((1, 20.0, 1.0), (2, 36.0, 2.0), (3, 50.0, 1.5))
-FUNCTIONS = {"_quadratics", "_densities", "_prior_draws", "_described", "_largest_shift", "_spread"} | {
+FUNCTIONS = {"_quadratics", "_densities", "_prior_draws", "_described", "_compared", "_at_prior", "_spread"} | {
     "advance", "draw", "_outputs", "_ahead",
 }  # fmt: skip
 

@@ -83,7 +83,7 @@ GLUCOSE = tp.Record.build({"glucose": ([0.0, 60.0], [9.0, 8.0], "mmol/L")}, INSU
 
 
 def test_an_input_that_the_model_does_not_have_is_said():
-    _, record, _ = posed(tp.models.metabolic.ICING(), GLUCOSE, None, None, None)
+    _, record, _, _ = posed(tp.models.metabolic.ICING(), GLUCOSE, None, None, None)
     (note,) = record.notes
     assert note == (
         "Not used: `subcutaneous_insulin`, which the record holds and model `ICING` does not have as input."

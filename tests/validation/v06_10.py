@@ -15,7 +15,7 @@ TITLE = "20 patients of different lengths, weights and numbers of measurements, 
 BAR = "≤ 6 programs a verb in all, for ICING and a user's model with a covariate; compiling ≤ 25 % of the time"
 PATIENTS, LATER = 20, 12  # hourly updates and forecasts after the fit
 VERBS = {
-    "fit": ("_quadratics", "_densities", "_prior_draws", "_described", "_largest_shift", "_spread"),
+    "fit": ("_quadratics", "_densities", "_prior_draws", "_described", "_compared", "_at_prior", "_spread"),
     "update": ("advance", "draw", "_outputs"),
     "forecast": ("_ahead",),
 }

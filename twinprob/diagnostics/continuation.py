@@ -170,6 +170,7 @@ class Pinned(eqx.Module):
 
     size = property(lambda self: self.joint.size)
     observations = property(lambda self: self.joint.observations)
+    past = property(lambda self: self.joint.past)
 
     def layout(self):
         """As for `Joint`."""
@@ -186,7 +187,7 @@ class Pinned(eqx.Module):
     def means(self, values):
         """As for `Joint`; the imagined measurement has no name."""
         density = self.joint
-        states, solved, rows = density.states(density.paths(values))
+        states, solved, rows = density.states(density.paths(values), density.first(values))
         means = density.at_measurements(states, rows)
         return {**means, "": _predicted(density, states, rows, self.output, self.index)[None]}, solved
 
@@ -218,7 +219,8 @@ def _follow(density: Joint, lanes: Lanes, begin, value, moving, points: int, sto
         free = moving * (jnp.arange(density.size) != lane.place)
 
         def coordinate(position):
-            states, _, rows = density.states(density.paths(density.constrain(position)))
+            values = density.constrain(position)
+            states, _, rows = density.states(density.paths(values), density.first(values))
             return jnp.where(
                 prediction, _predicted(density, states, rows, lane.output, lane.index), position[lane.place]
             )

@@ -203,8 +203,9 @@ def load(path, *, model: AbstractModel | type[AbstractModel] | None = None, own:
         described, tree = stored.described, stored.tree
         require_groups(tree, "posterior", "state", "constant_data", *_beside("unconstrained" in tree.children))
         require_numbers(tree, "posterior")
+        held = classes.require_model(decode(described["model"], classes))
         twin = Twin(
-            model=classes.require_model(decode(described["model"], classes)),
+            model=_known_then(held, tree) if stored.version == 1 else held,
             record=decode_record(described["record"]),
             tree=tree,
             observations=decode_observations(described.get("observations", {}), classes),
@@ -223,6 +224,12 @@ def load(path, *, model: AbstractModel | type[AbstractModel] | None = None, own:
 def _beside(fitted: bool) -> tuple[str, ...]:
     """Return the groups that a twin has beside its posterior: one that was fitted, or one that was updated."""
     return ("prior", "sample_stats", "trajectory", "unconstrained") if fitted else ("filter", "filtered")
+
+
+def _known_then(model: AbstractModel, tree: xr.DataTree) -> AbstractModel:
+    """Return the model of a file of version 0.1 with parameters that it has only since then at their declared value."""
+    later = [name for name in model.unknowns() if name not in tree["posterior"].data_vars]
+    return model.fix(**{name: getattr(model, name) for name in later if getattr(model, name) is not None})
 
 
 def _require_draws(twin: Twin) -> None:
