@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from functools import cache
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -359,6 +361,22 @@ def test_draws_that_cannot_be_carried_on_are_no_ground():
 def test_a_patient_far_outside_the_population_is_none_to_decide_on():
     far = tp.fit(Drip(), record(supply=0.30), key=jax.random.key(0))
     assert abstention.OUTSIDE in reasons(asked(far, limits={"level < 3 mmol/L": 0.05}))
+
+
+class Charted(Drip):
+    """A drip whose gain is only how charts follow the drive."""
+
+    as_charted: ClassVar[Mapping[str, str]] = {"drive": "gain"}
+
+
+def test_what_charts_alone_tell_of_a_setting_is_no_ground_whatever_is_accepted():
+    twin = tp.fit(Charted(), record(), key=jax.random.key(0))
+    found = asked(twin, published=True)
+    assert reasons(found) == {abstention.CHARTED}
+    assert "model.fix(gain=" in str(found)
+    plan = tp.plan(twin, drive="2 U/h")
+    assert "taken as charts show it" in " ".join(tp.forecast(twin, hours=1, inputs=plan, key=KEY).notes)
+    assert abstention.charted(dataclasses.replace(twin, model=Charted().fix(gain=0.02)), ("drive",)) == []
 
 
 def test_where_no_plan_is_within_the_limits_none_is_offered():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import twinprob as tp
-from twinprob.models.respiratory import ChartedMechanics, GasExchange
+from twinprob.models.respiratory import ChartedMechanics, ChartedOxygenation, GasExchange
 from twinprob.models.respiratory.mechanics import Patient, volume_control
 
 LUNG = ChartedMechanics(elastance=30.0, peep_effect=-0.02, expiratory_time=0.6, resistive_pressure=6.0)
@@ -69,3 +69,12 @@ def test_mechanics_drive_gas_exchange_through_alveolar_ventilation():
     run = tp.simulate(lung, given, np.array([0.0, 600.0]))
     # 0.863 VCO2 / V_A, with V_A = 20 (0.42 - 0.2) L/min
     assert float(run.output.arterial_carbon_dioxide[-1]) == pytest.approx(0.863 * 200.0 / 4.4, rel=1e-6)
+
+
+def test_lungs_of_charts_say_whose_effect_they_do_not_know():
+    lung, gas = ChartedMechanics(), ChartedOxygenation()
+    assert lung.told_by_charts() == {"tidal_volume": "volume_response"}
+    assert gas.told_by_charts() == {"inspired_oxygen": "oxygen_response"}
+    assert lung.fix(volume_response=1.0).told_by_charts() == {}
+    joined = tp.couple(lung, GasExchange(), links={"alveolar_ventilation": "alveolar_ventilation"})
+    assert joined.told_by_charts() == lung.told_by_charts()

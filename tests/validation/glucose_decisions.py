@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import equinox as eqx
@@ -39,19 +40,12 @@ def lived(loop, charts, bodies, insulin, first, steps: int):
 
         def step(body, i):
             time = first + i * MINUTES
-            body, _ = loop.live(chart, body_of(body), inputs, time)
+            body, _ = loop.live(chart, SimpleNamespace(body=body), inputs, time)
             return body, loop.truth(chart, body, inputs, time + MINUTES - 1e-6)["glucose"]
 
         return lax.scan(step, body, jnp.arange(steps))
 
     return jax.vmap(one)(charts, bodies, insulin)
-
-
-class body_of:
-    """A body as the loop looks for it."""
-
-    def __init__(self, body):
-        self.body = body
 
 
 @dataclasses.dataclass

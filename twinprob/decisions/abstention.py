@@ -17,6 +17,7 @@ from ..patient.units import convert, span
 DIAGNOSIS = "the twin's diagnosis failed"
 STALE = "the last measurement is too old"
 EFFECT = "the effect of the treatment is not determined"
+CHARTED = "the effect of a setting is known from charts alone"
 OUTSIDE = "the patient lies outside what the population covers"
 POTASSIUM = "potassium is low, or was measured too long ago"
 NOTHING = "no candidate is within the limits"
@@ -68,6 +69,20 @@ def outside(twin: Twin) -> list[Reason]:
     said = listed([f"{name} {shift:+.1f} SD" for name, shift in far.items()])
     action = "Check units and inputs of the record; a population that covers such a patient may serve."
     return [Reason(OUTSIDE, f"{said} from the center of its prior.", action)]
+
+
+def charted(twin: Twin, given: Sequence[str]) -> list[Reason]:
+    """Return a reason where what a plan changes has only the effect that charts show: it is set for a reason there."""
+    told = twin.model.told_by_charts()
+    return [
+        Reason(
+            CHARTED,
+            f"how outputs follow {name} is `{told[name]}`, and says what is charted beside it, not what it does.",
+            f"Fit with `model.fix({told[name]}={getattr(twin.model, told[name]):g})` to decide on it.",
+        )
+        for name in given
+        if name in told
+    ]
 
 
 def potassium(twin: Twin, given: Sequence[str]) -> tuple[list[Reason], list[str]]:

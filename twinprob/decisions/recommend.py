@@ -28,6 +28,7 @@ from .abstention import (
     NOTHING,
     RESTS_ON_OTHERS,
     Reason,
+    charted,
     diagnosed,
     effects,
     outside,
@@ -130,7 +131,7 @@ def recommend(
     tried = [one for one in plans if not one.capped]
     times = twin.now + np.minimum(_EVERY * np.arange(1, math.ceil(6.0 * hours - 1e-9) + 1), 60.0 * hours)
     given = tuple(dict.fromkeys(name for one in plans for name in one.inputs.names))
-    reasons = [*diagnosed(twin), *stale(twin, goal.output, age), *outside(twin)]
+    reasons = [*diagnosed(twin), *stale(twin, goal.output, age), *outside(twin), *charted(twin, given)]
     low_potassium, caveats = potassium(twin, given)
     reasons += low_potassium
     done = effects(twin, [one.inputs for one in tried if one.name != NO_CHANGE], goal.output, float(times[-1]), key)

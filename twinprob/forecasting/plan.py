@@ -181,7 +181,7 @@ def require_from_now(twin: Twin, given: Inputs) -> None:
 
 
 def said(twin: Twin, given: Inputs, last: float) -> tuple[str, ...]:
-    """Say what of a plan is not used, and what stops before a forecast does.
+    """Say what of a plan is not used, what stops before a forecast does, and whose effect only charts tell.
 
     Parameters
     ----------
@@ -191,8 +191,14 @@ def said(twin: Twin, given: Inputs, last: float) -> tuple[str, ...]:
     last : float, min
         The forecast's last time.
     """
-    notes = []
+    notes, charted = [], twin.model.told_by_charts()
     for name, course in given.courses.items():
+        if name in charted:
+            usual = getattr(twin.model, charted[name])
+            notes.append(
+                f"What {name} does is taken as charts show it, where it is set for a reason: for what a setting does "
+                f"fit with `model.fix({charted[name]}={usual:g})`."
+            )
         early = np.isfinite(course.starts) & (course.starts < twin.now)
         if early.any() and not _history(twin, name, course):
             notes.append(f"What the plan says of {name} before the twin's present at {twin.now:g} min is not used.")

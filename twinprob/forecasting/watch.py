@@ -69,8 +69,7 @@ class Watch:
 
     def bad(self, series: Series) -> np.ndarray:
         """Say of each reading (reading,) whether it lies beyond the limit; a meter's own limit counts as the value."""
-        event = self.read()
-        return np.array([bool(event.happens(np.array([value]))) for value in self.values(series)], bool)
+        return self.read().happens(self.values(series)[:, None])
 
     def onsets(self, series: Series) -> np.ndarray:
         """Return when events begin (onset,), min: by what came, the future included.

@@ -151,6 +151,12 @@ def _joined(classes: tuple[type[AbstractModel], ...], links: tuple[tuple[str, st
         space[kind] = _quantities(kind, classes, wirings)
     space["time_unit"] = classes[0].time_unit
     space["step"] = min(one.step * wiring.pace for one, wiring in zip(classes, wirings, strict=True))
+    space["as_charted"] = {
+        wiring.Input[name]: wiring.parameters[parameter]
+        for one, wiring in zip(classes, wirings, strict=True)
+        for name, parameter in one.as_charted.items()
+        if name in wiring.Input
+    }
     space["wiring"], space["links"], space["__doc__"] = wirings, dict(links), f"{title}: see `couple`."
     space["__repr__"] = lambda self: f"{title}(...)"
     return types.new_class(title, (Coupled,), exec_body=lambda body: body.update(space))

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeAlias
 
 import equinox as eqx
@@ -156,9 +157,13 @@ class AbstractModel(eqx.Module):
     An author declares parameters with `parameter`, the nested classes `State`, `Input` and `Output` with `quantity`,
     the class attribute `step` (the longest fixed integration step, in `time_unit`), and the three methods below.
     Time, batching, noise, priors, units and labels are supplied by the library.
+
+    Where a parameter says how outputs follow an input *in charts*, in which it is set for a reason, the class attribute
+    `as_charted` names it by the input: forecasts of a plan then say so, and nothing is recommended by it.
     """
 
     time_unit: ClassVar[str] = "min"
+    as_charted: ClassVar[Mapping[str, str]] = {}
     step: ClassVar[float]
     State: ClassVar[type]
     Input: ClassVar[type]
@@ -249,6 +254,10 @@ class AbstractModel(eqx.Module):
         declared = self.parameters()
         motions = {name: self.motions.get(name, declared[name].varies) for name in self.unknowns()}
         return {name: process for name, process in motions.items() if process is not None}
+
+    def told_by_charts(self) -> dict[str, str]:
+        """Return the inputs whose effect is left to how charts follow them, each with the unknown that says so."""
+        return {name: parameter for name, parameter in self.as_charted.items() if parameter in self.unknowns()}
 
     def declared_apart(self, as_data):
         """Return this model with `as_data` of every number that does not stand in its file: what patients differ in."""

@@ -66,4 +66,62 @@ CHOICES = [
         "decisions/test_outcomes.py decisions/test_trial.py",
         [("1.0 - (1.0 - world.delivery.undelivered) * (1.0 - self.undelivered)", "world.delivery.undelivered")],
     ),
+    *faults(
+        "decisions/abstention.py",
+        "decisions/test_recommend.py",
+        [("verdict = NOT_DETERMINED if name in never else", "verdict =")],
+    ),
+    *faults(
+        "decisions/own_errors.py",
+        "decisions/test_recommend.py",
+        [
+            ("len(mine) >= ENOUGH and", "len(mine) >= 0 and"),
+            ("transported(values[..., i], moves[key])", "values[..., i]"),
+        ],
+    ),
+    *faults(
+        "decisions/monitor.py",
+        "decisions/test_monitor.py",
+        [
+            ("if not silent or urgent:", "if not silent:"),
+            ("sounded[name] = twin.now", "sounded[name] = 0.0"),
+            ("values[:, ahead <= 60.0 * hours + 1e-9]", "values"),
+            ("minutes(watch.grace)", "0.0"),
+        ],
+    ),
+    *faults(
+        "decisions/change.py",
+        "decisions/test_monitor.py",
+        [
+            ("total + score - SLACK)", "total + score)"),
+            ("before = own.select(slice(0, begun))", "before = own"),
+            ("for side in (1, -1):", "for side in (1,):"),
+        ],
+    ),
+    *faults(
+        "forecasting/watch.py",
+        "forecasting/test_watch.py",
+        [
+            ("times[i] - good[-1] <= minutes(self.since)", "times[i] - good[0] <= minutes(self.since)"),
+            ("times[i] - before[-1] > minutes(self.quiet)", "times[i] - before[-1] > 0.0"),
+        ],
+    ),
+    *faults(
+        "validation/alarms.py",
+        "validation/test_alarms.py",
+        [
+            ("time - found[-1] < silence - _BORDER", "time - found[-1] < 0.0"),
+            ("_between(alarms, looked - ahead - 2 * _BORDER, ahead)", "_between(alarms, looked, ahead)"),
+            ("known = np.flatnonzero((series.known <= time + _BORDER) &", "known = np.flatnonzero((series.times >= 0.0) &"),
+            ("hits * (hits + 1) / 2", "hits * (hits - 1) / 2"),
+        ],
+    ),
+    *faults(
+        "readers/stream.py",
+        "readers/test_stream.py",
+        [
+            ("news = self._read([*waiting, row])", "news = self._read([row])"),
+            ("math.nextafter(min(times), -math.inf)", "math.nextafter(max(times), -math.inf)"),
+        ],
+    ),
 ]  # fmt: skip

@@ -1,6 +1,8 @@
 """A lung known from its chart alone: one drifting elastance, PEEP that opens or stiffens it, air that is trapped."""
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -44,8 +46,8 @@ class ChartedMechanics(AbstractModel):
     The tidal volume is the set one: what a nurse reads off the screen for one breath scatters by a tenth, the lung does
     not. Even so a charted change of volume is known only within its error: g is the share of it that arrives, which
     is 1 for a passive breath under volume control and less in charts, where volumes follow modes, patients and
-    scribes: of the charts of two databases a half arrives (line 08.3 of the validation page). Where a plan sets the
-    volume of a passive patient, `fix(volume_response=1.0)`.
+    scribes: in the charts of two databases about a half arrives, a setting chosen with both in view. Where a plan sets
+    the volume of a passive patient, `fix(volume_response=1.0)`.
 
     Plateau pressures are charted from single pauses, some of them in breathing patients, hence Student's t; and what is
     wrong with one is wrong with its neighbors (a fifth of all repeat the one before), hence an error that lasts. What
@@ -60,6 +62,8 @@ class ChartedMechanics(AbstractModel):
 
     time_unit = "min"
     step = 10.0
+
+    as_charted: ClassVar[Mapping[str, str]] = {"tidal_volume": "volume_response"}
 
     class State(eqx.Module):
         """What changes slowly."""

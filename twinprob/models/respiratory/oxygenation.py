@@ -1,6 +1,8 @@
 """Oxygenation known from its chart alone: one shunt that moves, an oximeter that rounds and ends at 100 %."""
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -43,9 +45,9 @@ class ChartedOxygenation(AbstractModel):
     very good or bad gas is partly chance. D is the arteriovenous difference; it, hemoglobin and PaCO2 stand at usual
     values where `fix` says nothing else. For the ventilator, carbon dioxide and mismatch, see `GasExchange`.
 
-    Of a charted change of FiO2 less than a half, g, shows in the next gas of two databases (line 08.6 of the validation
-    page), since the fraction is lowered when the lung has recovered and raised when it has failed. That is a fact about
-    charts and no effect of oxygen: to ask what a fraction would do now, `fix(oxygen_response=1.0)`.
+    Of a charted change of FiO2 less than a half, g, shows in the next gas of two databases (a setting, chosen with both
+    in view), since the fraction is lowered when the lung has recovered and raised when it has failed. That is a fact
+    about charts and no effect of oxygen: to ask what a fraction would do now, `fix(oxygen_response=1.0)`.
 
     An oximeter errs by some percent for hours, shows whole percents and never more than 100.
 
@@ -54,6 +56,7 @@ class ChartedOxygenation(AbstractModel):
 
     time_unit = "min"
     step = 2.0
+    as_charted: ClassVar[Mapping[str, str]] = {"inspired_oxygen": "oxygen_response"}
 
     class State(eqx.Module):
         """What lags behind the settings."""
