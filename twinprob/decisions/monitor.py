@@ -232,9 +232,8 @@ class Monitor:
             if len(bad):
                 there[name] = float(bad[-1])
             risk = next(one for one in risks[name] if one.hours == policy.hours)
-            if not risk.probability >= policy.threshold or twin.now - there.get(name, -math.inf) <= minutes(
-                watch.grace
-            ):
+            present = twin.now - there.get(name, -math.inf) <= minutes(watch.grace)
+            if present or not risk.probability >= policy.threshold:
                 continue
             silent = twin.now - sounded.get(name, -math.inf) < minutes(watch.silence)
             urgent = policy.urgent is not None and risk.probability >= policy.urgent

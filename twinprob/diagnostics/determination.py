@@ -129,7 +129,9 @@ class Determination:
 
 
 def prior_failures(twin: Twin) -> float:
-    """Return the share of draws from the prior at which the model could not be solved."""
+    """Return the share of draws from the prior at which the model could not be solved; 0 where no draws are kept."""
+    if "prior" not in twin.tree.children:
+        return 0.0
     prior = twin.group("prior")
     return float(prior.attrs.get("draws_failed", 0)) / max(prior.sizes.get("draw", 1), 1)
 

@@ -112,7 +112,7 @@ CHOICES = [
         [
             ("time - found[-1] < silence - _BORDER", "time - found[-1] < 0.0"),
             ("_between(alarms, looked - ahead - 2 * _BORDER, ahead)", "_between(alarms, looked, ahead)"),
-            ("known = np.flatnonzero((series.known <= time + _BORDER) &", "known = np.flatnonzero((series.times >= 0.0) &"),
+            ("(series.known <= time + _BORDER) &", "(series.times >= 0.0) &"),
             ("hits * (hits + 1) / 2", "hits * (hits - 1) / 2"),
         ],
     ),
