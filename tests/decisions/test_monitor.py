@@ -50,7 +50,9 @@ def test_a_risk_is_that_of_a_forecast_of_the_updated_twin():
     one = next(risk for risk in said.risks["high"] if risk.hours == 2.0)
     assert 0.01 < one.probability < 0.99
     assert one.probability == pytest.approx(alone.probability, abs=4 * (one.mcse + alone.mcse))
-    assert said.risks["high"][0].probability <= one.probability
+    near = tp.risk(ahead, "level > 8 1", hours=1.0)
+    assert said.risks["high"][0].probability == pytest.approx(near.probability, abs=4 * (one.mcse + near.mcse))
+    assert said.risks["high"][0].probability < one.probability - 2 * one.mcse
 
 
 def test_a_silence_is_kept_and_an_urgent_alarm_breaks_it():
@@ -67,6 +69,14 @@ def test_no_alarm_about_what_is_there_already():
     said = list(tp.monitor(twin(), news(last=5), watch={"high": Policy(there, 2.0, 1e-9)}, key=KEY))
     assert said[0].alarms == ()
     assert said[0].risks["high"][0].probability > 0.9
+
+
+@pytest.mark.parametrize(("grace", "sounds"), [("10 min", True), ("3 h", False)])
+def test_no_alarm_soon_after_it_was_there(grace, sounds):
+    ready = Monitor({"high": Policy(dataclasses.replace(HIGH, grace=grace), 2.0, 1e-9)}, KEY, (2.0,))
+    state = dataclasses.replace(ready.begin(twin()), there={"high": twin().now})
+    _, said = ready.step(state, news()[0])
+    assert bool(said.alarms) == sounds
 
 
 def test_a_step_leaves_the_state_before_as_it_was():

@@ -186,7 +186,7 @@ def counted(event: Event, values: np.ndarray, effective_draws: float, hours: flo
     if not solved:
         return Risk(math.nan, math.nan, event.text, hours, 0, 0.0, failed)
     happened = event.happens(values)[known]
-    size = max(min(effective_draws * known.mean(), solved), 1.0)
+    size = float(max(min(effective_draws * known.mean(), solved), 1.0))
     probability = float(happened.mean())
     shrunk = (probability * size + 1) / (size + 2)
     error = math.sqrt(shrunk * (1 - shrunk) / (size + 2))
