@@ -55,7 +55,7 @@ class Rosenbrock(AbstractIntegrator):
 
     Notes
     -----
-    RODAS of Hairer and Wanner [1]_: L-stable and stiffly accurate. A step takes one Jacobian and one factorization,
+    RODAS of Hairer and Wanner: L-stable and stiffly accurate. A step takes one Jacobian and one factorization,
     where the implicit Runge–Kutta methods of diffrax iterate at every stage.
 
     References

@@ -79,7 +79,7 @@ class Recalibration:
     A scale state and not conformal prediction, by measurement (line 08.10 of the validation page): where twins'
     standard deviations are wrong by factors of 0.6 to 1.6, with normal or heavy-tailed errors, its 90 % intervals score
     about 4 % worse than the right twin's after 20 own forecasts. Quantiles of the 20 own errors cover as well and
-    cost 6 %; adaptive conformal inference [1]_ has not arrived by then and costs 7 %.
+    cost 6 %; adaptive conformal inference has not arrived by then and costs 7 %.
 
     References
     ----------

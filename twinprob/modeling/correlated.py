@@ -38,7 +38,7 @@ class Correlated(eqx.Module):
     The error is no unknown: given all others it is integrated out by a Kalman filter over the measurements, at a cost
     that grows with their number. With `Gaussian` noise the density is exact. Heavy-tailed noises are mixtures of
     normals, and a value beyond a detection limit has the probability of its side: there the filtered error is replaced
-    by the normal of the same mean and variance after each value (assumed-density filtering [1]_), so that the first
+    by the normal of the same mean and variance after each value (assumed-density filtering), so that the first
     value's density is exact and later ones nearly so.
 
     References
