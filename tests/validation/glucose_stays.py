@@ -91,9 +91,11 @@ def means(frame: pd.DataFrame, forecaster: str, column: str) -> pd.Series:
     return frame[frame["forecaster"] == forecaster].groupby("patient")[column].mean()
 
 
-def ratio(frame: pd.DataFrame, rival: str, column: str = "interval_score") -> tuple[float, float, float]:
-    """Return the twin's mean over stays to the rival's, and its 90 % bootstrap interval over persons."""
-    twin, other = means(frame, "twin", column), means(frame, rival, column)
+def ratio(
+    frame: pd.DataFrame, rival: str, column: str = "interval_score", *, who: str = "twin"
+) -> tuple[float, float, float]:
+    """Return a forecaster's mean over stays to the rival's, and its 90 % bootstrap interval over persons."""
+    twin, other = means(frame, who, column), means(frame, rival, column)
     person = frame.groupby("patient")["person"].first().loc[twin.index].to_numpy()
     a, b = twin.to_numpy(), other.loc[twin.index].to_numpy()
     low, high = persons.bootstrap(lambda rows: a[rows].mean() / b[rows].mean(), person)

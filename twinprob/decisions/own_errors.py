@@ -23,7 +23,7 @@ def states(twin: Twin, outputs: Sequence[str], recalibration: Recalibration | No
         mine = own.of(name)
         if not len(mine) and name not in settings.taught:
             continue
-        changed = changes(twin, twin.record.inputs, mine.times - mine.ahead, mine.times)
+        changed = changes(twin.model, twin.record.inputs, mine.times - mine.ahead, mine.times)
         state = settings.state(name, mine, changed)
         wider, upward = state.evidence
         told = len(mine) >= ENOUGH and (wider >= SURE or not 1.0 - SURE < upward < SURE)

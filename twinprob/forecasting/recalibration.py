@@ -11,6 +11,8 @@ import pandas as pd
 from ..inference.outcomes import Outcomes, outcomes_of
 from ..inference.twin import Twin
 from ..labels import tree
+from ..modeling.model import AbstractModel
+from ..patient.inputs import Inputs
 from ..patient.require import require_kinds
 from .forecast import Forecast
 
@@ -269,12 +271,13 @@ def recalibrate(ahead: Forecast, twin: Twin, recalibration: Recalibration | None
     declared = twin.model.quantities(twin.model.Output)
     group = ahead.group("predictions").copy(deep=True)
     hours = (ahead.times - ahead.now) / 60.0
-    moved = changes(twin, ahead.inputs, np.full(len(hours), ahead.now), ahead.times)
+    moved = changes(twin.model, ahead.inputs, np.full(len(hours), ahead.now), ahead.times)
     for label in group.data_vars:
         own = outcomes.of(str(label))
         if not len(own) and str(label) not in settings.taught:
             continue
-        state = settings.state(str(label), own, changes(twin, twin.record.inputs, own.times - own.ahead, own.times))
+        changed = changes(twin.model, twin.record.inputs, own.times - own.ahead, own.times)
+        state = settings.state(str(label), own, changed)
         values, measured = group[label].values, twin.observations.get(str(label), declared[str(label)].noise)
         for i, h in enumerate(hours):
             values[..., i] = transported(values[..., i], state.at(float(h), bool(moved[i])))
@@ -289,10 +292,10 @@ def recalibrate(ahead: Forecast, twin: Twin, recalibration: Recalibration | None
     return dataclasses.replace(ahead, tree=tree({**groups, "predictions": group}, attrs), recalibration=tuple(said))
 
 
-def changes(twin: Twin, inputs, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def changes(model: AbstractModel, inputs: Inputs, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Return whether any of the model's inputs changed within each window (window,), min."""
     found = np.zeros(len(begins), bool)
-    for name in twin.model.quantities(twin.model.Input):
+    for name in model.quantities(model.Input):
         if name in inputs:
             times = inputs[name].steps()[0]
             found |= np.searchsorted(times, ends, side="left") > np.searchsorted(times, begins, side="right")

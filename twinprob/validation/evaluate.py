@@ -12,6 +12,7 @@ from ..display import section, table
 from ..dynamics.precision import in_double_precision
 from ..dynamics.programs import compiled
 from ..forecasting.forecast import forecast
+from ..forecasting.recalibration import changes
 from ..inference.fit import Personal, fit
 from ..inference.joint import joint
 from ..inference.methods.filter import Filter
@@ -26,6 +27,7 @@ from ..patient.inputs import Inputs
 from ..patient.record import Record
 from ..patient.require import require_count, require_each, require_key, require_kinds, require_spacing
 from ..patient.units import convert, minutes
+from .adapted import recalibrated, stacked
 from .rivals import Forecasts, features, held, rivals, untreated
 from .score import Scores, of_draws, summarize
 
@@ -152,13 +154,16 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Forecasters: "twin"; "prior", the model's prior with the patient's treatments and no measurement; and the
-        rivals. "persistence" is the last value; "linear trend" goes through the last two; "other patients" moves the
-        last value as values of the others moved within the same horizon class, "smoothed" an exponentially smoothed
-        value, "smoothed above <input>" what that leaves above an input in the output's unit; "linear on smoothed" is a
-        line with the others' residuals; "regression" a Student-t regression in logarithms on the last value, the hours
-        ahead, the inputs' rates and the patient's own variability. What is learned is learned on other persons
-        (`record.person`; each record is one where that is empty), each weighted alike.
+        Forecasters: "twin"; "recalibrated twin", moved as `recalibrate` does by what other persons' forecasts taught
+        and by the patient's own of values known at the origin; "twin and regression", the average of its quantiles and
+        the regression's with the weights that served other persons best (a forecaster, no ground for a dose); "prior",
+        the model's prior with the patient's treatments and no measurement; and the rivals. "persistence" is the last
+        value; "linear trend" goes through the last two; "other patients" moves the last value as values of the others
+        moved within the same horizon class, "smoothed" an exponentially smoothed value, "smoothed above <input>" what
+        that leaves above an input in the output's unit; "linear on smoothed" is a line with the others' residuals;
+        "regression" a Student-t regression in logarithms on the last value, the hours ahead, the inputs' rates and the
+        patient's own variability. What is learned is learned on other persons (`record.person`; each record is one
+        where that is empty), each weighted alike.
 
     Raises
     ------
@@ -264,13 +269,14 @@ def _pairs(
             for i in range(now, until if following is None else min(until, now + following)):
                 if series.limits[i] == 0:
                     trend = last + slope * (series.times[i] - series.times[heard[-1]]) if len(heard) else np.nan
-                    rows.append((name, unit, origin, series.times[i], last, trend, values[i]))
-    pairs = pd.DataFrame(rows, columns=["variable", "unit", "origin", "time", "last", "trend", "value"])
+                    rows.append((name, unit, origin, series.times[i], series.known[i], last, trend, values[i]))
+    pairs = pd.DataFrame(rows, columns=["variable", "unit", "origin", "time", "known", "last", "trend", "value"])
     ahead = (pairs["time"] - pairs["origin"]).to_numpy(float) / 60.0
     label = np.full(len(pairs), "", object)
     for low, high in horizons:
         label[(ahead >= low) & (ahead < high)] = f"{low:g}–{high:g} h"
-    return pairs.assign(hours_ahead=ahead, horizon=label)
+    changed = changes(model, record.inputs, pairs["origin"].to_numpy(float), pairs["time"].to_numpy(float))
+    return pairs.assign(hours_ahead=ahead, horizon=label, changed=changed)
 
 
 # ---- the twin --------------------------------------------------------------------------------------------------------
@@ -370,7 +376,10 @@ def _prior_measurements(density, key):
 
 def _together(pairs: pd.DataFrame, own: Mapping[str, list[np.ndarray]]) -> Scores:
     """Join the forecasts of the twin's kind and of all rivals for the same pairs."""
-    every = {name: Forecasts(members, [None] * len(pairs)) for name, members in own.items()} | rivals(pairs)
+    alone = {name: Forecasts(members, [None] * len(pairs)) for name, members in own.items()}
+    simple, moved = rivals(pairs), recalibrated(pairs, own["twin"])
+    stack = stacked(pairs, moved, simple["regression"])
+    every = {**alone, "recalibrated twin": moved, "twin and regression": stack, **simple}
     known = pairs[[name for name in pairs.columns if name in _COLUMNS]]
     frame = pd.concat([known.assign(forecaster=name) for name in every], ignore_index=True)
     members = [m for found in every.values() for m in found.members]

@@ -1,6 +1,6 @@
 """The simple forecasters that a twin has to beat, learned on other persons where there is something to learn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from ..patient.units import convert
 _FADING = 240.0  # min, after which a smoothed value counts 1/e
 _DF = 4.0  # tails of the regression
 _RIDGE = 1e-2
-_LEVELS = (np.arange(99) + 1) / 100
+_LEVELS = (np.arange(999) + 0.5) / 999  # so many that quantiles between them are those of the law
 _FEWEST_PAIRS = 20
 
 
@@ -119,7 +119,7 @@ def rivals(pairs: pd.DataFrame) -> dict[str, Forecasts]:
     return found
 
 
-def _alike(pairs: pd.DataFrame):
+def alike(pairs: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the rows of each person, variable and horizon class, and those of other persons to learn from."""
     persons = pairs["person"].to_numpy()
     for (_, horizon), group in pairs.groupby(["variable", "horizon"], sort=False):
@@ -134,12 +134,12 @@ def _moved(pairs: pd.DataFrame, basis: str) -> Forecasts:
     members: list[np.ndarray] = [np.full(1, np.nan)] * len(pairs)
     weights: list[np.ndarray | None] = [None] * len(pairs)
     start, value = pairs[basis].to_numpy(float), pairs["value"].to_numpy(float)
-    for mine, others in _alike(pairs):
+    for mine, others in alike(pairs):
         others = others[np.isfinite(start[others])]
         if not len(others):
             continue
         positive = bool(np.all(start[others] > 0) and np.all(value[others] > 0) and np.all(start[mine] > 0))
-        share = _shares(pairs, others)
+        share = shares(pairs, others)
         for row in mine:
             moved = (
                 start[row] * value[others] / start[others] if positive else start[row] + value[others] - start[others]
@@ -148,7 +148,7 @@ def _moved(pairs: pd.DataFrame, basis: str) -> Forecasts:
     return Forecasts(members, weights)
 
 
-def _shares(pairs: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
+def shares(pairs: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
     """Return weights by which each person counts alike, (row,), summing to their number."""
     persons = pairs["person"].iloc[rows]
     return 1.0 / persons.groupby(persons.to_numpy()).transform("size").to_numpy(float)
@@ -159,11 +159,11 @@ def _lines(pairs: pd.DataFrame) -> Forecasts:
     members: list[np.ndarray] = [np.full(1, np.nan)] * len(pairs)
     weights: list[np.ndarray | None] = [None] * len(pairs)
     start, value = pairs["smoothed"].to_numpy(float), pairs["value"].to_numpy(float)
-    for mine, others in _alike(pairs):
+    for mine, others in alike(pairs):
         others = others[np.isfinite(start[others])]
         if len(others) < 3 or np.ptp(start[others]) == 0:
             continue
-        share = _shares(pairs, others)
+        share = shares(pairs, others)
         slope, level = np.polyfit(start[others], value[others], 1, w=np.sqrt(share))
         residuals = value[others] - level - slope * start[others]
         for row in mine:
@@ -196,7 +196,7 @@ def _regressions(pairs: pd.DataFrame) -> Forecasts:
             mine, others = persons == person, persons != person
             if others.sum() < _FEWEST_PAIRS:
                 continue
-            share = _shares(part, np.flatnonzero(others))
+            share = shares(part, np.flatnonzero(others))
             center, scale = _student(mean, size, change - plain, others, mine, share * len(share) / share.sum())
             for row, c, s in zip(place[mine], plain[mine] + center, scale, strict=True):
                 members[row] = np.exp(c + s * steps) if positive else c + s * steps
