@@ -12,11 +12,17 @@ from tests import ROOT, project_files
 
 @dataclass(frozen=True)
 class Run:
-    """What a command left: status, seconds, and all it printed."""
+    """What a command left: status, seconds, all it printed, and when each line came (s)."""
 
     status: int
     seconds: float
     text: str
+    when: tuple[float, ...] = ()
+
+    def until(self, *beginnings: str) -> float:
+        """Return when the first line came that begins with one of these; infinity where none did."""
+        came = zip(self.text.splitlines(), self.when, strict=True)
+        return next((seconds for line, seconds in came if line.startswith(beginnings)), float("inf"))
 
 
 def clone(folder: Path) -> str:
@@ -39,8 +45,12 @@ def run(command: list[str], folder: Path) -> Run:
     """Run a command without the settings that this process gave JAX and Python."""
     own = ("JAX_", "XLA_", "PYTEST_", "TWINPROB_SMALL", "VIRTUAL_ENV", "PYTHONPATH", "MPLBACKEND")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    began = time.perf_counter()
-    done = subprocess.run(
+    began, lines, when = time.perf_counter(), [], []
+    with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    return Run(done.returncode, round(time.perf_counter() - began, 1), done.stdout)
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip("\n"))
+            when.append(round(time.perf_counter() - began, 1))
+    return Run(process.returncode, round(time.perf_counter() - began, 1), "\n".join(lines), tuple(when))
