@@ -1,5 +1,6 @@
 """Fits of real stays at admission and after 1, 2 and 5 values: how many to trust, and how long each takes warm."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 
@@ -7,14 +8,17 @@ import jax
 import numpy as np
 
 import twinprob as tp
-from tests.validation import Result, glucose_stays
+from tests.validation import Result, glucose_stays, plateau_stays, v05_06
 
 LIMIT = 5400
 COUNTS = (0, 1, 2, 5)
 TRUSTED, SECONDS = 0.95, 3.0
 
 
-def glucose() -> tuple[tp.AbstractModel, str, list[tuple[tp.Record, tp.Population]]]:
+Stays = list[tuple[tp.Record, tp.Population | None]]
+
+
+def glucose() -> tuple[tp.AbstractModel, str, Stays]:
     """Return the charted glucose model, its output, and each stay on insulin with what other persons teach."""
     stays = glucose_stays.cuts()
     populations = glucose_stays.of_others(stays)
@@ -25,15 +29,26 @@ def glucose() -> tuple[tp.AbstractModel, str, list[tuple[tp.Record, tp.Populatio
     )
 
 
-ROWS: dict[str, Callable] = {"glucose": glucose}
+def plateau() -> tuple[tp.AbstractModel, str, Stays]:
+    """Return the charted lung model and every stay with plateaus, under the priors that the model declares."""
+    return plateau_stays.MODEL, "plateau_pressure", [(record, None) for record in plateau_stays.mimic()]
+
+
+def pressure() -> tuple[tp.AbstractModel, str, Stays]:
+    """Return the pressure model and every stay with an arterial line and norepinephrine, likewise."""
+    read = [(record, v05_06.pairs(record)) for record in v05_06.load()]
+    stays = [v05_06.around(record, wanted) for record, wanted in read if not wanted.empty]
+    return tp.models.sepsis.VasopressorPressure(), v05_06.MAP, [(record, None) for record in stays]
+
+
+ROWS: dict[str, Callable] = {"glucose": glucose, "plateau": plateau, "pressure": pressure}
 
 
 def known(record: tp.Record, output: str, count: int) -> tp.Record | None:
     """Return what is known after the first values, or before all of them; None where the stay has fewer."""
     if count == 0:
         first = float(record.observations[output].known.min())
-        fixed = {name: (one.value, one.unit) if one.unit else one.value for name, one in record.covariates.items()}
-        return tp.Record.admission(fixed, record.inputs.until(first - 1e-6), time=first)
+        return dataclasses.replace(record.until(first), observations={})
     order = np.sort(record.observations[output].known)
     return record.until(float(order[count - 1])) if count <= len(order) else None
 
