@@ -56,9 +56,11 @@ from .forecasting import (
     Watch,
     forecast,
     learn_recalibration,
+    load_recalibration,
     plan,
     recalibrate,
     risk,
+    save_recalibration,
     warm,
 )
 from .inference import (
@@ -195,6 +197,7 @@ __all__ = [
     "load_cohort",
     "load_example",
     "load_population",
+    "load_recalibration",
     "load_trial",
     "log_evidence",
     "messages",
@@ -214,6 +217,7 @@ __all__ = [
     "recommend",
     "report",
     "risk",
+    "save_recalibration",
     "score",
     "sensitivity",
     "simulate",

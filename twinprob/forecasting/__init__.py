@@ -7,6 +7,7 @@ from .forecast import Forecast, forecast
 from .plan import plan
 from .recalibration import Recalibration, learn_recalibration, recalibrate
 from .risk import Risk, risk
+from .taught_file import load_recalibration, save_recalibration
 from .warm import warm
 from .watch import WATCHED, Watch
 
@@ -18,8 +19,10 @@ __all__ = [
     "Watch",
     "forecast",
     "learn_recalibration",
+    "load_recalibration",
     "plan",
     "recalibrate",
     "risk",
+    "save_recalibration",
     "warm",
 ]
