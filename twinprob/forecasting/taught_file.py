@@ -85,12 +85,13 @@ def _rows(table: Mapping[tuple[int, bool], float]) -> list[list[Any]]:
 
 
 def _read(says: Mapping[str, Any]) -> Taught:
-    tables = {name: {(int(p), bool(c)): float(v) for p, c, v in says[name]} for name in ("widening", "shift")}
-    rest = {name: says[name] for name in ("spread", "shift_spread", "patients", "pairs")}
-    numbers = [*tables["widening"].values(), *tables["shift"].values(), rest["spread"], rest["shift_spread"]]
-    if not all(math.isfinite(x) for x in numbers) or min([*tables["widening"].values(), rest["spread"]]) <= 0:
-        raise ValueError("The recalibration holds a widening or spread that is not a positive number.")
-    return Taught(**tables, **rest)
+    widening, shift = ({(int(p), bool(c)): float(v) for p, c, v in says[name]} for name in ("widening", "shift"))
+    spreads = [float(says["spread"]), float(says["shift_spread"])]
+    if not all(math.isfinite(x) for x in (*widening.values(), *shift.values(), *spreads)):
+        raise ValueError("The recalibration holds what is no number.")
+    if min(*widening.values(), spreads[0]) <= 0:
+        raise ValueError("The recalibration holds a widening or spread that is not above zero.")
+    return Taught(widening, shift, *spreads, patients=int(says["patients"]), pairs=int(says["pairs"]))
 
 
 def _hash(says: Any) -> str:
