@@ -86,12 +86,12 @@ def _rows(table: Mapping[tuple[int, bool], float]) -> list[list[Any]]:
 
 def _read(says: Mapping[str, Any]) -> Taught:
     widening, shift = ({(int(p), bool(c)): float(v) for p, c, v in says[name]} for name in ("widening", "shift"))
-    spreads = [float(says["spread"]), float(says["shift_spread"])]
-    if not all(math.isfinite(x) for x in (*widening.values(), *shift.values(), *spreads)):
+    spread, between = float(says["spread"]), float(says["shift_spread"])
+    if not all(math.isfinite(x) for x in (*widening.values(), *shift.values(), spread, between)):
         raise ValueError("The recalibration holds what is no number.")
-    if min(*widening.values(), spreads[0]) <= 0:
+    if min(*widening.values(), spread) <= 0:
         raise ValueError("The recalibration holds a widening or spread that is not above zero.")
-    return Taught(widening, shift, *spreads, patients=int(says["patients"]), pairs=int(says["pairs"]))
+    return Taught(widening, shift, spread, between, int(says["patients"]), int(says["pairs"]))
 
 
 def _hash(says: Any) -> str:
