@@ -358,6 +358,7 @@ def test_draws_that_cannot_be_carried_on_are_no_ground():
     assert "100 of 2000" in str(found)
 
 
+@pytest.mark.slow
 def test_a_patient_far_outside_the_population_is_none_to_decide_on():
     far = tp.fit(Drip(), record(supply=0.30), key=jax.random.key(0))
     assert abstention.OUTSIDE in reasons(asked(far, limits={"level < 3 mmol/L": 0.05}))

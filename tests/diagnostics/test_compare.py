@@ -14,6 +14,8 @@ from twinprob.modeling.process import RandomWalk
 from twinprob.patient.inputs import Inputs
 from twinprob.patient.record import Record
 
+pytestmark = pytest.mark.slow
+
 METHOD = Laplace(draws=250, proposals=2000)
 HOURS = 30
 

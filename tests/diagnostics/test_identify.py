@@ -132,6 +132,7 @@ def test_what_is_determined_gives_its_reason(product):
     assert "contraction" in str(determined(product, "fraction", key=jax.random.key(0)))
 
 
+@pytest.mark.slow
 def test_a_prior_that_the_data_contradict_is_in_conflict():
     wrong = Product().free(uptake=dist.LogNormal(math.log(0.3), 0.3))
     twin = tp.fit(wrong.fix(fraction=0.5), product_record(), key=jax.random.key(0))

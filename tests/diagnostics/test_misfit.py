@@ -52,6 +52,7 @@ def test_a_limit_is_a_residual_only_where_the_prediction_lies_on_its_other_side(
     assert _far_off("fit", np.full(3, 10.0), np.full(3, side), replicates(3)).verdict == verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [tp.Gaussian(additive=0.2), tp.StudentT(additive=0.2)])
 def test_four_values_where_the_model_has_nothing_are_refused(noise):
     model = Washout().vary(rate=None).free(first=dist.LogNormal(np.log(1e-4), 0.01))
@@ -61,6 +62,7 @@ def test_four_values_where_the_model_has_nothing_are_refused(noise):
     assert tp.diagnose(twin).headline.startswith("do not use. First look at: ")
 
 
+@pytest.mark.slow
 def test_a_fit_says_which_output_is_zero_where_something_was_measured():
     class Empty(Washout):
         def initial(self, inputs):

@@ -9,6 +9,8 @@ from twinprob.diagnostics.determination import STRUCTURAL
 from twinprob.diagnostics.evidence import _refuted
 from twinprob.diagnostics.structural import structural
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def rows():

@@ -93,6 +93,7 @@ def test_along_the_profile_of_a_factor_the_product_stays(product):
     )
 
 
+@pytest.mark.slow
 def test_a_rate_that_can_only_be_too_slow_is_open_above():
     record = tp.Record.build({"amount": ([300.0, 400.0], [0.05, -0.05], "1")}, tp.Inputs({}), own=OWN, start=0.0)
     how = {"amount": tp.Observation(tp.Gaussian(additive=0.1))}

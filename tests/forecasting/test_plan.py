@@ -81,6 +81,7 @@ def test_a_plan_that_cannot_be_read_is_refused_by_name(drip, given, message):
         tp.plan(drip, **given)
 
 
+@pytest.mark.slow
 def test_a_setting_has_no_duration():
     model = tp.models.respiratory.GasExchange()
     oxygen = tp.Inputs.settings("inspired_oxygen", 0, 40, "%") | tp.Inputs.settings(
@@ -95,6 +96,7 @@ def test_a_setting_has_no_duration():
         tp.plan(twin, inspired_oxygen="60 % over 30 min")
 
 
+@pytest.mark.slow
 def test_a_balloon_pumps_ratio_is_planned_as_it_is_set():
     class Assisted(Washout):
         """A washout beside a balloon pump."""

@@ -55,6 +55,7 @@ def test_each_function_of_a_verb_has_one_program_for_one_size(warmed):
     assert {name: counts[name] for name in FUNCTIONS} == dict.fromkeys(FUNCTIONS, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [0, -1.0, (24, np.nan)])
 def test_a_length_that_no_record_has_is_refused(hours):
     with pytest.raises(ValueError, match="Argument `hours` must be positive"):

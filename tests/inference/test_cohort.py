@@ -159,6 +159,7 @@ def test_more_than_half_a_percent_of_failed_solves_is_counted_and_named(cohort, 
     assert ("6 of 1000 solves failed" in found.failures.get(0, "")) == (status == "unsolved")
 
 
+@pytest.mark.slow
 def test_patients_not_trusted_can_be_refitted_with_nuts(cohort):
     members = list(cohort.members)
     members[0] = type(members[0])(

@@ -147,6 +147,7 @@ class Product(Folded):
 EXACT = {"level": tp.Observation(tp.Gaussian(additive=0.001))}
 
 
+@pytest.mark.slow
 def test_where_laplace_fails_the_default_samples_with_nuts_and_says_so(monkeypatch):
     # The package shows the verb under the module's name, so the module is taken from where Python keeps it.
     short = tp.NUTS(chains=2, draws=40, warmup=40, starts=2)

@@ -31,6 +31,7 @@ def cut(record):
     return tp.fit(Shuttle(), record, key=jax.random.key(0), method=SMALL, integrator=tp.FixedStep())
 
 
+@pytest.mark.slow
 def test_a_stiff_model_of_ones_own_is_fitted_with_an_implicit_integrator(chosen):
     assert isinstance(chosen.integrator, tp.Rosenbrock)
 
@@ -69,6 +70,7 @@ def test_the_packages_own_models_keep_their_steps():
     assert chosen_integrator(density) == (tp.FixedStep(), "")
 
 
+@pytest.mark.slow
 def test_a_loose_adaptive_integrator_has_a_larger_error(record):
     positions = np.zeros((16, 2))
     errors = []

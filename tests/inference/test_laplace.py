@@ -136,6 +136,7 @@ class Cube(Folded):
         return self.Output(level=first, amount=second, size=third)
 
 
+@pytest.mark.slow
 def test_all_modes_that_matter_are_sampled_however_many():
     record = Record.build({name: ([0.0], [4.0], "1") for name in OWN if name != "drive"}, own=OWN, start=0.0)
     sampled = Laplace(starts=48).sample(joint(Cube(), record), key=jax.random.key(0))
@@ -184,6 +185,7 @@ class Hourly(Washout):
     step = 30.0
 
 
+@pytest.mark.slow
 def test_longer_records_in_the_same_bucket_need_no_new_compilation():
     def one(hours):
         times = 60.0 * np.arange(hours + 1)
@@ -199,6 +201,7 @@ def test_longer_records_in_the_same_bucket_need_no_new_compilation():
     assert len(Hourly.traces) > before
 
 
+@pytest.mark.slow
 def test_a_model_that_can_be_solved_nowhere_says_so():
     class Broken(Washout):
         def vector_field(self, time, state, inputs):
@@ -229,6 +232,7 @@ def test_draws_are_trusted_below_a_khat_of_seven_tenths(khat, trusted):
     assert sampled.trusted is trusted
 
 
+@pytest.mark.slow
 def test_chunks_change_no_density():
     density = joint(Folded(), folded_record())
     places = np.linspace(-2.0, 2.0, 7)[:, None]

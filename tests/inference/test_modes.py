@@ -13,6 +13,8 @@ from twinprob.inference.methods.modes import Mode, at_sizes
 from twinprob.inference.methods.nested import Nodes
 from twinprob.inference.methods.pool import Climbed
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def record():

@@ -63,12 +63,14 @@ def test_statistics_have_a_value_per_draw(linear):
     assert {values.shape for values in linear[0].stats.values()} == {(4, 500)}
 
 
+@pytest.mark.slow
 def test_the_log_density_is_that_of_the_draws(linear):
     sampled, _ = linear
     density = joint(Drift(), drift_record()[0])
     np.testing.assert_allclose(sampled.stats["lp"][0, 0], density.log_density(sampled.positions[0, 0]), rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_chains_start_in_modes_by_their_weight():
     # A chain stays in the mode it starts in; with many chains the shares of the modes are those of their weights.
     chains = 40

@@ -198,6 +198,7 @@ def test_one_measurement_is_shrunk_to_the_population_as_in_closed_form(populatio
     assert abs(found.mean() - (prior.loc + gain * (5.0 - prior.loc))) < 5 * sd / math.sqrt(twin.effective_draws)
 
 
+@pytest.mark.slow
 def test_the_effect_of_a_covariate_is_found(key):
     people_ = people(20, slope=2.0, spread=0.2, seed=5)
     found = tp.fit_population(Level(), people_, key=key, covariates={"level": ("weight",)}, method=QUICK)
@@ -207,6 +208,7 @@ def test_the_effect_of_a_covariate_is_found(key):
     assert float(heavy - light) == pytest.approx(slopes.mean() * math.log(2), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_category_moves_the_center(key):
     status = ["none"] * 10 + ["type2"] * 10
     people_ = [
@@ -269,11 +271,13 @@ def narrow():
     return tp.fit_population(BOUNDED, few, key=jax.random.key(6), observations=UNKNOWN, method=QUICK, rounds=2)
 
 
+@pytest.mark.slow
 def test_the_size_of_the_noise_is_a_parameter_of_the_population(narrow):
     center = draws(narrow, "coefficient", narrow.parameters.index("marker_additive"), 0)
     assert abs(center.mean() - math.log(NOISE)) < 4 * center.std()
 
 
+@pytest.mark.slow
 def test_a_bounded_parameter_stays_in_its_bounds_after_save_and_load(narrow, tmp_path):
     settings = {"population": narrow, "observations": UNKNOWN, "method": QUICK}
     twin = tp.fit(BOUNDED, record([2.0]), key=jax.random.key(5), **settings)
@@ -297,6 +301,7 @@ def moving():
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_volatility_is_part_of_the_population(moving):
     assert moving.parameters == ("level_start", "level_volatility")
 

@@ -13,6 +13,8 @@ from twinprob.inference.joint import joint
 from twinprob.inference.methods.smc import SMC, pool
 from twinprob.modeling.process import RandomWalk
 
+pytestmark = pytest.mark.slow
+
 FIVE_ERRORS = 5.0
 GRID = np.linspace(-4.0, 4.0, 4001)
 FEW = SMC(particles=150, runs=8)

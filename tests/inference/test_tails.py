@@ -14,6 +14,8 @@ from twinprob.inference.methods.laplace import Laplace, pursue
 from twinprob.inference.methods.nested import Region, propose
 from twinprob.inference.methods.tails import looks_normal, missing, moved
 
+pytestmark = pytest.mark.slow
+
 
 def banana(points):
     """A standard normal, bent: the second coordinate less the first one's square; its margins are known."""

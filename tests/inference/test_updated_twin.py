@@ -69,6 +69,7 @@ def words(figure):
 # ---- fitted again --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_refit_draws_as_the_twin_was_asked_to(begun):
     twin = update(begun, SURPRISE, key=jax.random.key(5))
     assert twin.provenance["updates"][-1]["refit"]
@@ -76,6 +77,7 @@ def test_a_refit_draws_as_the_twin_was_asked_to(begun):
     assert twin.method == SMALL
 
 
+@pytest.mark.slow
 def test_a_refit_samples_with_nuts_where_the_twin_was_sampled_so():
     short = NUTS(chains=2, draws=60, warmup=60, starts=2)
     twin = fit(Tank(), stay(4)[0], key=jax.random.key(1), method=short)

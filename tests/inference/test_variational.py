@@ -12,6 +12,8 @@ from twinprob.inference.methods.variational import Variational
 from twinprob.models.metabolic import ICING
 from twinprob.readers.examples import load_example
 
+pytestmark = pytest.mark.slow
+
 FIVE_ERRORS = 5.0
 
 

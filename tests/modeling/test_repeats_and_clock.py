@@ -139,6 +139,7 @@ def begun(request):
     return request.param, tp.fit(Ramp(), first, observations=how_measured, key=jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_an_update_value_by_value_reaches_the_same_belief(begun):
     (settings, twin), whole = begun, record(SWAYING)
     for i, (before, now) in enumerate(itertools.pairwise(TIMES)):

@@ -63,6 +63,7 @@ def test_no_ventilation_gives_finite_pressures_and_gradients():
     assert np.isfinite(slope)
 
 
+@pytest.mark.slow
 def test_mechanics_drive_gas_exchange_through_alveolar_ventilation():
     lung = tp.couple(LUNG, GasExchange(), links={"alveolar_ventilation": "alveolar_ventilation"})
     given = SETTINGS | tp.Inputs.constant(peep=(8.0, "cmH2O"), inspired_oxygen=(0.5, "1"))

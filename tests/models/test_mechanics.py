@@ -132,6 +132,7 @@ def test_a_sex_of_another_word_is_refused():
         predicted_weight(170.0, "m")
 
 
+@pytest.mark.slow
 def test_a_fit_to_two_breaths_finds_the_lung_that_made_them():
     times = np.arange(0.0, 4.0, 0.04)
     phase = times % 2.0

@@ -87,6 +87,7 @@ def test_four_failing_organs_leave_oualha_a_rise_of_twelve():
 # ---- Beloeil, and the two mistakes -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_beloeil_has_the_published_half_lives_and_rise():
     assert v05_05.holds(lambda saps: Norepinephrine.beloeil(saps=saps))
 
@@ -128,6 +129,7 @@ def test_vasopressin_raises_resistance_and_leaves_plasma_norepinephrine():
     np.testing.assert_allclose(output.plasma_norepinephrine, model.endogenous(), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_an_effect_site_delays_the_effect_and_not_the_plasma():
     direct, delayed = (infused(Norepinephrine.beloeil(delayed=d), 7.0, [0.0, 1.0, 300.0]) for d in (False, True))
     np.testing.assert_allclose(delayed.plasma_norepinephrine, direct.plasma_norepinephrine, rtol=1e-12)
@@ -145,6 +147,7 @@ def test_a_dose_per_kilogram_needs_the_weight():
 # ---- joined to a circulation -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_volunteers_of_ensinger_are_met_in_at_least_eighteen_of_twenty():
     assert len(v05_04.misses(v05_04.responses(v05_04.VOLUNTEER))) <= 2
 

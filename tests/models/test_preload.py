@@ -129,6 +129,7 @@ def test_the_reflex_is_off_unless_asked_for():
     assert float(bled.state.baroreflex[-1]) == 0.0
 
 
+@pytest.mark.slow
 def test_the_reflex_holds_pressure_by_rate_resistance_and_veins():
     awake = PATIENT.fix(reflex_strength=1.0)
     bleeding = level("volume_change", [1.0], [-500.0], "mL")
@@ -145,6 +146,7 @@ def test_the_reflex_starts_settled():
     assert abs(float(slope.baroreflex)) < 1e-9
 
 
+@pytest.mark.slow
 def test_fixed_steps_follow_the_reflex_as_an_adaptive_solver_does():
     awake = PATIENT.fix(reflex_strength=1.0)
     run = tp.simulate(awake, level("volume_change", [0.0], [-500.0], "mL"), np.array([-1.0, 0.5, 2.0, 10.0]))
@@ -188,6 +190,7 @@ def ventilated(lung=LUNG, tidal_volume=0.5, rate=14.0, share=0.2):
         return jax.tree.map(lambda x: float(x[-1]), tp.simulate(both, breath, np.array([0.0, 10.0])).output)
 
 
+@pytest.mark.slow
 def test_beside_a_lung_the_breath_is_that_share_of_its_elastance():
     lung = LUNG.fix(expiratory_time=1e-3)  # traps nothing
     joined = ventilated(lung)

@@ -29,6 +29,7 @@ def at(peep, lung=LUNG, tidal=0.42):
     return lung.output(lung.initial(inputs), inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peep", [5.0, 12.0, 20.0])
 def test_the_plateau_equals_a_search_in_scipy(peep):
     x = norm.cdf((peep - 8.0) / 6.0)
@@ -63,6 +64,7 @@ def test_half_the_volume_needs_less_than_the_plateau():
     assert 8.0 < float(found.half_volume_pressure) < float(found.plateau_pressure)
 
 
+@pytest.mark.slow
 def test_after_a_step_of_peep_the_plateau_falls_back_over_minutes():
     raised = SETTINGS | tp.Inputs.infusions("peep", [-1e6, 10.0], [10.0, np.inf], [6.0, 12.0], "cmH2O")
     run = tp.simulate(LUNG.fix(opening_share=0.05), raised, np.array([0.0, 10.0, 10.5, 13.0, 60.0]))
@@ -128,6 +130,7 @@ def test_a_slow_loop_holds_more_on_the_way_down_than_on_the_way_up():
     assert (down[:, 4] > 1.1 * up[:, 3]).all()
 
 
+@pytest.mark.slow
 def test_a_lung_at_the_cohorts_center_is_recruitment_with_the_cohorts_constants():
     at = np.array([0.9, 3.0, 14.0, 1.9, 2.1, -0.4, 1.0, 0.0, *np.zeros(MISSED)])
     slopes = np.zeros((4, at.size))

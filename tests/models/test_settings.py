@@ -11,6 +11,8 @@ from twinprob.models.respiratory.breaths import Breath
 from twinprob.models.respiratory.limits import DRIVING, LIMITS, PLATEAU, SATURATION, volume_per_weight
 from twinprob.presentation.plots.ventilation import elastance_against_peep
 
+pytestmark = pytest.mark.slow
+
 METHOD = tp.Laplace(draws=200, proposals=1000)
 
 

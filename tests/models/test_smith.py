@@ -32,6 +32,7 @@ def simulated():
     return summarize(HEART, traced(HEART, path[-1], form=form)), np.asarray(path) @ np.asarray(KEPT)
 
 
+@pytest.mark.slow
 def test_the_nominal_beat_has_its_golden_values(found):
     summary = found(HEART, 1500.0)[1]
     golden = {
@@ -42,6 +43,7 @@ def test_the_nominal_beat_has_its_golden_values(found):
         assert float(getattr(summary, name)) == pytest.approx(value, rel=2e-3), name
 
 
+@pytest.mark.slow
 def test_the_beat_found_is_the_one_that_simulation_comes_to(found, simulated):
     steady, long = found(HEART, float(simulated[1][0, 0]))[1], simulated[0]
     for name in steady._fields:

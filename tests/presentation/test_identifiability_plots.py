@@ -6,6 +6,8 @@ import twinprob as tp
 from tests.confounded import Product, product_record
 from twinprob.presentation import plots
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def twin():

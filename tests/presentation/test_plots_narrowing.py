@@ -9,6 +9,8 @@ from tests.twins import small_twin
 from twinprob.inference.methods.laplace import Laplace
 from twinprob.presentation import plots
 
+pytestmark = pytest.mark.slow
+
 METHOD = Laplace(starts=2, draws=100, proposals=500)
 
 

@@ -110,6 +110,7 @@ def test_the_exact_forecast_is_calibrated(right):
     assert right.summary().loc["glucose_in_1h", "inside"]
 
 
+@pytest.mark.slow
 def test_a_way_through_fit_and_forecast_is_calibrated_like_a_method():
     settings = Laplace(starts=2, chains=1, draws=200, proposals=500, rounds=1)
 
@@ -122,6 +123,7 @@ def test_a_way_through_fit_and_forecast_is_calibrated_like_a_method():
     assert found.calibrated()
 
 
+@pytest.mark.slow
 def test_ranks_of_the_prior_itself_are_uniform_for_a_path_too():
     wandering = Constant().vary(base=RandomWalk(sd=1.0, every="1 h"))
 
@@ -242,6 +244,7 @@ SEVERAL = Record.build(
 LIMITED = {"level": Observation(Gaussian(additive=3.0), upper=100.0)}
 
 
+@pytest.mark.slow
 def test_without_padding_the_density_and_its_slope_are_the_same():
     padded = joint(Tank(), SEVERAL, observations=LIMITED)
     short = _compact(padded)
