@@ -61,12 +61,22 @@ class Learned(NamedTuple):
     additive: float
     relative: float
     stroke_noise: float
+    delay_sd: float
+    yielding_sd: float
 
 
 # Where the search begins, and how far from it a value is softly held: priors and settings, not published.
 CENTER = Learned(np.log(4.0), np.log(0.5), np.log(6.0), np.log(0.4), 3.0, np.log(3.0), np.log(80.0), np.log(1.0),
-                 np.log(0.004), np.log(2.0), np.log(0.6), np.log(0.1), np.log(0.06))  # fmt: skip
-WIDTH = Learned(0.7, 0.5, 0.5, 0.3, 2.0, 0.4, 0.3, 0.7, 0.7, 0.7, 0.7, 0.7, 0.4)
+                 np.log(0.004), np.log(2.0), np.log(0.6), np.log(0.1), np.log(0.06), np.log(0.4),
+                 np.log(0.4))  # fmt: skip
+WIDTH = Learned(0.7, 0.5, 0.5, 0.3, 2.0, 0.4, 0.3, 0.7, 0.7, 0.7, 0.7, 0.7, 0.4, 0.5, 0.5)
+SAME = np.zeros((1, 2)), np.zeros(1)  # every patient has the others' delay and yielding volume
+_AT, _SHARES = np.polynomial.hermite_e.hermegauss(5)
+# Each patient has its own: standard normals of both, and the logarithms of their shares.
+OWN = (
+    np.stack(np.meshgrid(_AT, _AT, indexing="ij"), axis=-1).reshape(-1, 2),
+    np.log(np.outer(_SHARES, _SHARES).ravel() / _SHARES.sum() ** 2),
+)
 
 
 def read(folder) -> Study:
@@ -87,7 +97,7 @@ def read(folder) -> Study:
     )
 
 
-def shown(log_wall, log_filling, rate, stroke, learned: Learned):
+def shown(log_wall, log_filling, rate, stroke, learned: Learned, own=(0.0, 0.0)):
     """Return variation at each setting (%), and relative change of stroke volume and venous rise after the bolus."""
     model = Preload()
     P, K = jnp.exp(log_filling), jnp.asarray(model.half_filling)
@@ -98,15 +108,16 @@ def shown(log_wall, log_filling, rate, stroke, learned: Learned):
     )  # fmt: skip
     # No breath: stressed volume is what makes central venous pressure and stroke volume what they are.
     systemic = P + model.venous_resistance * rate * stroke / 1000.0
-    shared = [K, S, C, jnp.exp(log_wall), rate, jnp.exp(learned.floor), jnp.exp(learned.delay)]
-    shared += [jnp.exp(learned.yielding), systemic * C]
+    delay = learned.delay + jnp.exp(learned.delay_sd) * own[0]
+    yielding = learned.yielding + jnp.exp(learned.yielding_sd) * own[1]
+    shared = [K, S, C, jnp.exp(log_wall), rate, jnp.exp(learned.floor), jnp.exp(delay), jnp.exp(yielding), systemic * C]
     patient = model.install(names, shared)
     state = model.State(jnp.zeros(()))
 
     def output(volume, breath, frequency):
-        own = {"volume_change": volume, "tidal_volume": breath, "respiratory_rate": frequency}
-        rest = {name: jnp.asarray(q.default) for name, q in model.quantities(model.Input).items() if name not in own}
-        return patient.output(state, model.Input(**own, **rest))
+        given = {"volume_change": volume, "tidal_volume": breath, "respiratory_rate": frequency}
+        rest = {name: jnp.asarray(q.default) for name, q in model.quantities(model.Input).items() if name not in given}
+        return patient.output(state, model.Input(**given, **rest))
 
     volumes, rates = jnp.asarray(SETTINGS, float).T
     ventilated = jax.vmap(lambda v, r: output(jnp.zeros(()), WEIGHT * v / 1000.0, r).pulse_pressure_variation)
@@ -128,7 +139,7 @@ def normal_at(values, mean, sd):
     return jnp.where(known, density, 0.0)
 
 
-def weights(row, learned: Learned, *, settings, after: bool, fillings=FILLINGS):
+def weights(row, learned: Learned, *, settings, after: bool, fillings=FILLINGS, own=SAME):
     """Return the log weight of each grid point for one patient, prior included, and what is shown at each.
 
     Parameters
@@ -139,10 +150,16 @@ def weights(row, learned: Learned, *, settings, after: bool, fillings=FILLINGS):
     after : bool
         Whether the response to the bolus is used, too.
     fillings : (filling,) grid of log P
+    own : (point, 2) and (point,)
+        Standard normals of a patient's own breath delay and yielding volume, and the logarithms of their shares.
     """
-    walls, fillings = (x.ravel() for x in jnp.meshgrid(jnp.asarray(WALLS), jnp.asarray(fillings), indexing="ij"))
-    variation, change, rise = jax.vmap(lambda w, p: shown(w, p, row.rate, row.stroke, learned))(walls, fillings)
-    total = norm.logpdf(walls, learned.wall, jnp.exp(learned.wall_sd))
+    places = jnp.meshgrid(jnp.asarray(WALLS), jnp.asarray(fillings), jnp.arange(len(own[1])), indexing="ij")
+    walls, fillings, which = (x.ravel() for x in places)
+    points, shares = jnp.asarray(own[0])[which], jnp.asarray(own[1])[which]
+    variation, change, rise = jax.vmap(lambda w, p, z: shown(w, p, row.rate, row.stroke, learned, z))(
+        walls, fillings, points
+    )
+    total = shares + norm.logpdf(walls, learned.wall, jnp.exp(learned.wall_sd))
     total += norm.logpdf(fillings, learned.filling, jnp.exp(learned.filling_sd))
     total -= logsumexp(total)
     total += normal_at(row.venous, jnp.exp(fillings) + learned.around, jnp.exp(learned.around_sd))
@@ -154,14 +171,16 @@ def weights(row, learned: Learned, *, settings, after: bool, fillings=FILLINGS):
     return total, variation, change
 
 
-def learner(fillings, *, after: bool):
+def learner(fillings, *, after: bool, own=SAME):
     """Return a function of (study, which patients to learn from) that finds the most probable `Learned`."""
 
     def loss(vector, study, use):
         learned = Learned(*vector)
         each = jax.vmap(
             lambda *row: logsumexp(
-                weights(Study(*row), learned, settings=jnp.ones(len(SETTINGS)), after=after, fillings=fillings)[0]
+                weights(
+                    Study(*row), learned, settings=jnp.ones(len(SETTINGS)), after=after, fillings=fillings, own=own
+                )[0]
             )
         )(*study)
         penalty = 0.5 * jnp.sum(((vector - jnp.asarray(CENTER)) / jnp.asarray(WIDTH)) ** 2)

@@ -251,3 +251,15 @@ def test_a_flushed_line_moves_the_twin_little():
         twin = tp.fit(patient, record, key=jax.random.key(0), method=tp.Laplace(draws=300, proposals=1000))
         means.append(twin.group("posterior")["arterial_resistance"].values)
     assert abs(means[1].mean() - means[0].mean()) < means[0].std()
+
+
+def test_an_own_delay_spreads_what_a_faster_breath_is_foretold_and_not_how_it_is_at_none():
+    patient = Preload.ventilated()
+    assert {"yielding_volume", "breath_delay"} <= set(patient.unknowns())
+    # A small swing is heard through a first-order filter; the floor is taken out.
+    rates, breath = np.array([0.1, 31.0]), 0.05
+    for place in (0.05, 0.5, 0.95):
+        delay = float(patient.priors["breath_delay"].icdf(place))
+        own = patient.fix(breath_delay=delay, variation_floor=1e-6)
+        slow, fast = (float(at(own, tidal_volume=breath, respiratory_rate=r).pulse_pressure_variation) for r in rates)
+        assert fast / slow == pytest.approx(1.0 / np.sqrt(1.0 + (2.0 * np.pi * 31.0 * delay) ** 2), rel=0.01)

@@ -20,7 +20,7 @@ def measure() -> Result:
     with jax.enable_x64(True):
         learn = learner(ONE, after=False)
         believe = jax.jit(partial(weights, settings=FIRST, after=False, fillings=ONE))
-        found = [_patient(study, i, learn, believe) for i in range(len(study.rate))]
+        found = [patient(study, i, learn, believe) for i in range(len(study.rate))]
     rows = np.concatenate([part["rows"] for part in found])  # truth, median, low, high, of the power law
     error, power = np.abs(rows[:, 1] - rows[:, 0]).mean(), np.abs(rows[:, 4] - rows[:, 0]).mean()
     covered = float(np.mean((rows[:, 2] <= rows[:, 0]) & (rows[:, 0] <= rows[:, 3])))
@@ -42,7 +42,7 @@ def measure() -> Result:
     )
 
 
-def _patient(study: Study, i: int, learn, believe):
+def patient(study: Study, i: int, learn, believe):
     """Return what was foretold of one patient by all others."""
     others = np.arange(len(study.rate)) != i
     learned: Learned = learn(study, others)
@@ -60,6 +60,7 @@ def _patient(study: Study, i: int, learn, believe):
     mean = weight @ variation
     return {
         "rows": stack[kept],
+        "settings": np.flatnonzero(kept),
         "ratio": float(mean[3] / mean[0]),
         "fast": float(mean[9] / mean[2]),
         "learned": dict(zip(Learned._fields, np.round(learned, 3).tolist(), strict=True)),
