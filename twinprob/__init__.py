@@ -3,6 +3,7 @@
 Research software, not a medical device.
 """
 
+import difflib
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -52,12 +53,14 @@ from .forecasting import (
     WATCHED,
     Forecast,
     Recalibration,
+    Replay,
     Risk,
     Watch,
     forecast,
     learn_recalibration,
     plan,
     recalibrate,
+    replay,
     risk,
     warm,
 )
@@ -156,6 +159,7 @@ __all__ = [
     "Recommendation",
     "Record",
     "Repeats",
+    "Replay",
     "Risk",
     "Rosenbrock",
     "Scores",
@@ -212,6 +216,7 @@ __all__ = [
     "readers",
     "recalibrate",
     "recommend",
+    "replay",
     "report",
     "risk",
     "score",
@@ -230,4 +235,6 @@ def __getattr__(name: str) -> Any:
     """Import what pulls in matplotlib or jinja2 only when it is used."""
     if name in _LAZY:
         return importlib.import_module(f".presentation.{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    near = ", ".join(difflib.get_close_matches(name, __all__, n=5, cutoff=0.5))
+    hint = f"; the nearest names: {near}" if near else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

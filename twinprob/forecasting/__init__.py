@@ -6,6 +6,7 @@ Every forecast carries its draws, its effective draws and the solves that failed
 from .forecast import Forecast, forecast
 from .plan import plan
 from .recalibration import Recalibration, learn_recalibration, recalibrate
+from .replay import Replay, replay
 from .risk import Risk, risk
 from .warm import warm
 from .watch import WATCHED, Watch
@@ -14,12 +15,14 @@ __all__ = [
     "WATCHED",
     "Forecast",
     "Recalibration",
+    "Replay",
     "Risk",
     "Watch",
     "forecast",
     "learn_recalibration",
     "plan",
     "recalibrate",
+    "replay",
     "risk",
     "warm",
 ]
