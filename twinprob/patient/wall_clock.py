@@ -110,7 +110,7 @@ def _plain(moment: datetime.datetime) -> datetime.datetime:
 
 
 def written(origin: datetime.datetime | None) -> list[str]:
-    """Return an origin as texts that a file can hold: none, or the moment and the name of its zone, where it has one."""
+    """Return an origin as texts for a file: none, or the moment and the name of its zone, where it has one."""
     return [] if origin is None else [origin.isoformat(), getattr(origin.tzinfo, "key", "")]
 
 
