@@ -19,7 +19,7 @@ MODULES = sorted(
 LONG = {
     f"docs/{name}.md"
     for name in (
-        "calibration", "cardiovascular", "cohort", "identifiability", "measurements", "next_measurement", "population",
+        "calibration", "cardiovascular", "cohort", "identifiability", "measurements", "next_measurement", "page", "population",
         "recommending", "respiratory", "sepsis", "virtual_trials", "write_a_protocol",
     )
 }  # fmt: skip

@@ -16,6 +16,7 @@ PATIENTS, BROKEN = 50, {7: "holds none of the outputs", 23: "weight"}
 SMALL = tp.Laplace(starts=2, chains=2, draws=50, proposals=200, nodes=8)
 
 
+@pytest.mark.slow
 def test_10_news_make_the_twin_surer():
     stay, twin = tp.load_example("icu_glucose", stay=3), small_twin()
     current = tp.update(twin, stay.between("10 h", "13 h"), key=KEY)
@@ -53,6 +54,7 @@ def patients():
     return records
 
 
+@pytest.mark.slow
 def test_12_fifty_patients_two_broken_an_interrupt_and_a_report(tmp_path):
     records = patients()
     broken = dataclasses.replace(records[23].observations["amount"], values=np.full(4, np.inf))

@@ -1,4 +1,4 @@
-"""The page over its own protocol: its numbers are the verbs', it refuses what it must, and nothing leaves the machine."""
+"""The page over its own protocol: its numbers are the verbs', it refuses what it must, nothing leaves the machine."""
 
 import dataclasses
 import re
@@ -16,7 +16,7 @@ from twinprob.presentation.page.svg import dots
 from twinprob.presentation.page.treatments import RANGES, read_caps, treatments
 
 pytest.importorskip("starlette", reason="the extra `app` is not installed")
-pytest.importorskip("httpx")
+pytest.importorskip("httpx2")
 
 
 @pytest.fixture(scope="module")
