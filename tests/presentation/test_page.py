@@ -100,6 +100,14 @@ def test_options_stand_side_by_side_and_none_is_chosen(client):
     assert "checked" not in page
 
 
+@pytest.mark.slow
+def test_why_it_is_unsure_and_what_to_measure_next_are_told(client):
+    unsure, following = client.get("/why"), client.get("/next")
+    assert "insulin_sensitivity" in unsure.text
+    assert "To know glucose" in following.text
+    assert "glucose in 30 min" in following.text
+
+
 @pytest.mark.parametrize("missing", ["goal", "limit", "treatment"])
 def test_a_goal_and_a_limit_are_asked_for(client, missing):
     query = {"treatment": "insulin", "goal": "glucose 7.8 to 11.1 mmol/L", "limit": "glucose < 3.9 mmol/L"}

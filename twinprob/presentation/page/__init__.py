@@ -3,8 +3,8 @@
 Every number on it is what the verbs give for the same key.
 """
 
-from .answer import Asked, answer, compared, standing, unsure
+from .answer import Asked, answer, compared, narrowing, standing, unsure
 from .server import serve, site
 from .treatments import read_caps
 
-__all__ = ["Asked", "answer", "compared", "read_caps", "serve", "site", "standing", "unsure"]
+__all__ = ["Asked", "answer", "compared", "narrowing", "read_caps", "serve", "site", "standing", "unsure"]

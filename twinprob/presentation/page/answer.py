@@ -12,6 +12,9 @@ import numpy as np
 from ...decisions.goal import Cap, Goal, grid
 from ...decisions.recommend import recommend
 from ...decisions.recommendation import Recommendation
+from ...design.candidate import Candidate, Future
+from ...design.next_measurement import next_measurement
+from ...design.ranking import Ranking
 from ...diagnostics.diagnose import diagnose
 from ...diagnostics.finding import REFUSE
 from ...diagnostics.identify import identify
@@ -28,6 +31,7 @@ from .treatments import Treatment
 OLDEST = 360.0  # min; an older last measurement grays the page: a setting
 DOTS = 50
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
+_SETTLED = "+4 h"  # when the output is asked for that a next measurement is to narrow
 _OPTIONS = 5  # of each treatment, side by side
 
 
@@ -239,6 +243,28 @@ def _unsure(twin: _Same) -> tuple[tuple[str, str, str, str], ...]:
 def unsure(twin: Twin) -> tuple[tuple[str, str, str, str], ...]:
     """Return subject, verdict, evidence and remedy of every prediction and parameter: why the twin is not sure."""
     return _unsure(_Same(twin))
+
+
+@lru_cache(maxsize=8)
+def _narrowing(twin: _Same) -> Ranking | None:
+    model, record = twin.twin.model, twin.twin.record
+    names = [name for name in model.quantities(model.Output) if name in record.observations]
+    tried = [
+        Candidate(f"{name} {words}", {name: when})
+        for name in names[:3]
+        for words, when in (("now", "now"), ("in 30 min", "+30 min"), ("in 1 h", "+60 min"))
+    ]
+    if not tried:
+        return None
+    return next_measurement(twin.twin, tried, quantity=Future(names[0], _SETTLED), key=jax.random.key(0), nested=0)
+
+
+def narrowing(twin: Twin) -> Ranking | None:
+    """Return how much each of a few measurements is expected to narrow the first measured output in four hours.
+
+    None where nothing was measured.
+    """
+    return _narrowing(_Same(twin))
 
 
 def compared(

@@ -28,7 +28,8 @@ function wanted() {
   const query = new URLSearchParams({ hours: asked.elements.hours.value });
   for (const input of asked.querySelectorAll("input[type=range]")) {
     const now = input.dataset.now;
-    if (now === "" ? input.dataset.touched : Math.abs(input.value - now) > 1e-9) query.set(input.name, input.value);
+    const moved = now === "" || Math.abs(input.value - now) > 1e-9;
+    if (input.dataset.touched && moved) query.set(input.name, input.value);
   }
   return query;
 }

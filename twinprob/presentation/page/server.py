@@ -5,21 +5,18 @@ from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
-import jax
 import jinja2
 from markupsafe import Markup
 
 from ...decisions.goal import Cap
 from ...decisions.recommendation import Recommendation
-from ...design.candidate import Candidate
-from ...design.next_measurement import next_measurement
 from ...display import number
 from ...forecasting.risk import parts
 from ...inference.twin import Twin
 from ...patient.require import require_probability
 from ...patient.units import span
 from . import svg
-from .answer import Asked, answer, compared, events, frequency, of_fifty, standing, unsure
+from .answer import Asked, answer, compared, events, frequency, narrowing, of_fifty, standing, unsure
 from .treatments import Treatment, treatments
 
 HOST, PORT = "127.0.0.1", 8765
@@ -93,16 +90,7 @@ class Bedside:
 
     def next(self, query: Mapping[str, str]) -> str:
         """Return which measurement would narrow the forecast most."""
-        return self._render("next.html", rows=self._next())
-
-    def _next(self) -> list[dict[str, Any]]:
-        names = [n for n in self.twin.model.quantities(self.twin.model.Output) if n in self.twin.record.observations]
-        tried = [Candidate(f"{name} {when}", {name: text}) for name in names[:3]
-                 for when, text in (("now", "now"), ("in 30 min", "+30 min"), ("in 1 h", "+60 min"))]  # fmt: skip
-        if not tried:
-            return []
-        found = next_measurement(self.twin, tried, key=jax.random.key(0), nested=0)
-        return found.to_frame().to_dict("records")
+        return self._render("next.html", found=narrowing(self.twin))
 
     def _compared(self, query: Mapping[str, str]) -> Recommendation:
         event, most = query.get("limit", ""), query.get("most", "0.05")

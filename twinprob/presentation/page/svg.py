@@ -12,7 +12,7 @@ from ...patient.wall_clock import at
 from .answer import DOTS, LEVELS, Answer
 
 _WIDTH, _HEIGHT, _ROW = 720.0, 300.0, 46.0
-_LEFT, _RIGHT, _TOP = 58.0, 26.0, 20.0
+_LEFT, _RIGHT, _TOP = 58.0, 26.0, 26.0
 _PAST = 12.0  # h of the past in the picture
 _LINES = 12
 
@@ -149,7 +149,7 @@ def _ticks(low: float, high: float, most: int) -> np.ndarray:
 
 
 def _axes(low, high, begin, end, twin: Twin, across, up, tall: float, unit: str) -> str:
-    parts = [f'<text x="4" y="10" class="label">{escape(unit)}</text>']
+    parts = [f'<text x="4" y="17" class="label">{escape(unit)}</text>']
     for value in _ticks(low, high, 5):
         y = float(up(value))
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
