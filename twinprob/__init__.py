@@ -3,6 +3,7 @@
 Research software, not a medical device.
 """
 
+import difflib
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ from .forecasting import (
     WATCHED,
     Forecast,
     Recalibration,
+    Replay,
     Risk,
     Watch,
     forecast,
@@ -59,6 +61,7 @@ from .forecasting import (
     load_recalibration,
     plan,
     recalibrate,
+    replay,
     risk,
     save_recalibration,
     warm,
@@ -158,6 +161,7 @@ __all__ = [
     "Recommendation",
     "Record",
     "Repeats",
+    "Replay",
     "Risk",
     "Rosenbrock",
     "Scores",
@@ -215,6 +219,7 @@ __all__ = [
     "readers",
     "recalibrate",
     "recommend",
+    "replay",
     "report",
     "risk",
     "save_recalibration",
@@ -234,4 +239,6 @@ def __getattr__(name: str) -> Any:
     """Import what pulls in matplotlib or jinja2 only when it is used."""
     if name in _LAZY:
         return importlib.import_module(f".presentation.{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    near = ", ".join(difflib.get_close_matches(name, __all__, n=5, cutoff=0.5))
+    hint = f"; the nearest names: {near}" if near else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

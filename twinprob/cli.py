@@ -1,4 +1,4 @@
-"""The `twinprob` command: demo, fit, forecast, watch, doctor."""
+"""The `twinprob` command: demo, fit, forecast, watch, app, doctor."""
 
 import importlib.metadata
 import json
@@ -31,7 +31,7 @@ from .forecasting.watch import WATCHED
 from .inference.fit import fit as fit_twin
 from .inference.methods.laplace import Laplace
 from .inference.methods.nuts import NUTS
-from .inference.population import load_population
+from .inference.population import Population, load_population
 from .inference.twin import Twin, load
 from .modeling.model import AbstractModel, nearest
 from .patient.inputs import Inputs
@@ -67,7 +67,7 @@ def _plainly(command: Callable) -> Callable:
                 warnings.simplefilter("default", UserWarning)
                 warnings.showwarning = _note
                 return command(*args, **kwargs)
-        except (ValueError, RuntimeError, OSError) as error:
+        except (ValueError, RuntimeError, OSError, ModuleNotFoundError) as error:
             typer.echo("Error: " + " ".join(str(error).split()), err=True)
             raise typer.Exit(2) from None
 
@@ -79,8 +79,16 @@ def _note(message: Warning | str, *about: Any, **more: Any) -> None:
     typer.echo("Note: " + " ".join(str(message).split()), err=True)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"twinprob {importlib.metadata.version('twinprob')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _prepare() -> None:
+def _prepare(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it.")] = False,
+) -> None:
     """Keep what JAX compiled for the next run, unless the environment or the caller already decided."""
     if not _jax("compilation_cache_dir"):
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -140,10 +148,7 @@ def fit(
     if method not in _METHODS:
         raise ValueError(f"There is no method `{method}`; {nearest(method, _METHODS)}")
     _require_folder(out)
-    learned = None if population is None else load_population(population)
-    if model is None and learned is None:
-        raise ValueError("Say which model, `--model icing`, or a population that has one, `--population icing-mimic3`.")
-    chosen = learned.model if model is None and learned is not None else _model(model or "")
+    chosen, learned = _posed(model, population)
     if not record.is_file():
         raise FileNotFoundError(f"There is no record at `{record}`.")
     seen = read_tidy(record, inputs, patient=patient, timezone=timezone)
@@ -231,6 +236,28 @@ def watch(
         _note(f"{count} lines left out: {reason}")
 
 
+@app.command(name="app")
+@_plainly
+def page(
+    twin: Annotated[Path, typer.Argument(help="A twin that `twinprob fit` or `save` wrote, or a record's CSV.")],
+    model: Annotated[str | None, typer.Option(help="Of a record: the model to fit, e.g. icing.")] = None,
+    population: Annotated[str | None, typer.Option(help="Of a record: what other patients taught.")] = None,
+    cap: Annotated[list[str] | None, typer.Option(help="A slider's end, e.g. 'insulin=6 U/h'; again for more.")] = None,
+    port: Annotated[int, typer.Option(help="Of this machine; no other can reach it.")] = 8765,
+    key: Key = 0,
+) -> None:
+    """Show one twin as a page on this machine: move a treatment and see what the twin believes. Needs twinprob[app]."""
+    from .presentation.page import read_caps, serve
+
+    if twin.suffix == ".nc":
+        shown = load(twin)
+    else:
+        chosen, learned = _posed(model, population)
+        shown = _fit(chosen, read_tidy(twin), key=jax.random.key(key), population=learned)
+    typer.echo(f"{type(shown.model).__name__} at http://127.0.0.1:{port}/ until Ctrl-C. {_NOTE}")
+    serve(shown, port=port, caps=read_caps(cap or ()))
+
+
 # ---- pieces -------------------------------------------------------------------------------------------------------
 
 
@@ -255,20 +282,19 @@ def _require_folder(out: Path | None) -> None:
         raise ValueError(f"Option --out must be a folder, but `{out}` is a file.")
 
 
-def _known_models() -> dict[str, type[AbstractModel]]:
-    """Return every model of the package by its name in lower case, without the word model."""
-    return {
-        name.lower().removesuffix("model"): cls
-        for name, cls in models.by_name().items()
-        if issubclass(cls, AbstractModel)
-    }
-
-
 def _model(name: str) -> AbstractModel:
-    known = _known_models()
+    every = {short.lower().removesuffix("model"): cls for short, cls in models.by_name().items()}
+    known = {short: cls for short, cls in every.items() if issubclass(cls, AbstractModel)}
     if name.lower() not in known:
         raise ValueError(f"There is no model `{name}`; {nearest(name.lower(), known)}")
     return known[name.lower()]()
+
+
+def _posed(model: str | None, population: str | None) -> tuple[AbstractModel, Population | None]:
+    learned = None if population is None else load_population(population)
+    if model is None and learned is None:
+        raise ValueError("Say which model, `--model icing`, or a population that has one, `--population icing-mimic3`.")
+    return (learned.model if model is None and learned is not None else _model(model or "")), learned
 
 
 def _plan(path: Path, twin: Twin, origin: str | None) -> Inputs:

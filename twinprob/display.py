@@ -7,8 +7,10 @@ light and a dark notebook.
 from __future__ import annotations
 
 import base64
+import importlib
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
 
 _TABLE = "border-collapse:collapse;margin:0.3em 0;color:inherit;background:transparent"
 _LINE = "1px solid rgba(128,128,128,0.5)"
@@ -127,3 +129,20 @@ def section(title: str, *parts: str) -> str:
     """
     body = "".join(part for part in parts if part)
     return f'<div style="color:inherit"><p style="margin:0.2em 0"><strong>{escape(title)}</strong></p>{body}</div>'
+
+
+def drawn(picture: str, *shown: Any, **how: Any) -> Any:
+    """Draw with `twinprob.plots`, the one wing of pictures, which is imported only when somebody asks for one.
+
+    Parameters
+    ----------
+    picture : str
+        Its function.
+    *shown, **how
+        As that function takes them.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+    """
+    return getattr(importlib.import_module("twinprob.presentation.plots"), picture)(*shown, **how)

@@ -455,4 +455,28 @@ LINES = {
         "at 4 h AUROC ≥ .81 pooled and above mean-of-three within stay; at 3.6 alarms per patient-day recall ≥ .80; "
         "stay-bootstrap intervals; Brier and reliability of P(event), O/E .9–1.1; otherwise said not to be better",
     ),
+    "13.1": Line(
+        "The twelve first-hour tests: install; import; README in a fresh notebook; own CSV with faults; units; failing "
+        "solves; a bad model; save and reload; ArviZ calls; update; what-if; 50 patients, 2 broken, Ctrl-C, report",
+        "12 of 12",
+    ),
+    "13.2": Line(
+        "The page driven: 30 slider moves in each domain",
+        "median ≤ 300 ms, p95 ≤ 800 ms warm; every number on the page equals the API's for the same key",
+    ),
+    "13.3": Line("axe on page, report and the front page of the documentation", "0 serious, 0 critical"),
+    "13.4": Line(
+        "CDS Hooks and FHIR answers",
+        "validate against published schemas; abstention is an info card with the reason",
+    ),
+    "13.5": Line(
+        "Built documentation",
+        "0 public methods without anchor; 0 broken links; 0 external requests (Chromium, offline); every figure opened "
+        "and looked at",
+    ),
+    "13.6": Line("All notebooks in a fresh Jupyter kernel", "run, no warning, figures looked at, dark mode readable"),
+    "13.7": Line(
+        "50 concurrent what-ifs on 5 twins",
+        "no wrong patient, no mixed answer, p99 ≤ 3 s, memory flat over 2,000",
+    ),
 }

@@ -6,6 +6,7 @@ Every forecast carries its draws, its effective draws and the solves that failed
 from .forecast import Forecast, forecast
 from .plan import plan
 from .recalibration import Recalibration, learn_recalibration, recalibrate
+from .replay import Replay, replay
 from .risk import Risk, risk
 from .taught_file import load_recalibration, save_recalibration
 from .warm import warm
@@ -15,6 +16,7 @@ __all__ = [
     "WATCHED",
     "Forecast",
     "Recalibration",
+    "Replay",
     "Risk",
     "Watch",
     "forecast",
@@ -22,6 +24,7 @@ __all__ = [
     "load_recalibration",
     "plan",
     "recalibrate",
+    "replay",
     "risk",
     "save_recalibration",
     "warm",

@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,7 +13,7 @@ import numpyro.distributions as dist
 import pandas as pd
 import xarray as xr
 
-from ..display import section, table
+from ..display import drawn, number, section, table
 from ..dynamics.precision import in_double_precision
 from ..dynamics.programs import as_data, compiled
 from ..dynamics.segments import build, drives, knots, padded, scale
@@ -33,10 +35,12 @@ from ..patient.require import (
     require_times,
 )
 from ..patient.units import span
+from ..patient.wall_clock import moments
 from .plan import ages, require_from_now, said
 
 # Times `scale`: four hours every ten minutes, with a few changes of the inputs, are the size of one.
 _SEGMENTS, _TIMES, _KNOTS = 64, 32, 8
+_SHOWN = 3  # outputs in a line of text
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,6 +63,8 @@ class Forecast:
         How old the last measurements are, and what of the plan is not used.
     recalibration : tuple of str
         What `recalibrate` did to the predictions of each output; empty where it did nothing.
+    origin : datetime or None
+        The moment of t = 0, where the twin's record knows it.
     """
 
     tree: xr.DataTree
@@ -68,10 +74,37 @@ class Forecast:
     solves_failed: int
     notes: tuple[str, ...] = ()
     recalibration: tuple[str, ...] = ()
+    origin: datetime | None = None
 
     def __repr__(self) -> str:
-        """Say from when it speaks, how far, and what must be known beside it."""
-        return f"Forecast({', '.join(map(str, self.group('predicted_outputs').data_vars))}; {self.said()})"
+        """Say in five lines from when it speaks and how far, what it expects, and what must be known beside it."""
+        outputs = self.group("predicted_outputs").data_vars
+        ends = {n: (*self.quantiles(str(n), [0.5, 0.05, 0.95])[:, -1], v.attrs["units"]) for n, v in outputs.items()}
+        last = [f"{n} {number(m)} ({number(a)} to {number(b)}) {unit}" for n, (m, a, b, unit) in ends.items()]
+        shown = "; ".join(last[:_SHOWN]) + (f", and {len(last) - _SHOWN} more" if len(last) > _SHOWN else "")
+        return (
+            f"Forecast: {', '.join(map(str, outputs))}, {span(self.times[-1] - self.now)} ahead\n"
+            f"  at its end, median and 90 % interval: {shown}\n"
+            f"  under: {', '.join(self.inputs.names) or 'no input'}\n"
+            f"  {self.said()}\n"
+            "  `risk(forecast, event)` says how probable an event is. Research software, not a medical device."
+        )
+
+    def plot(self, variable: str | None = None, **how: Any) -> Any:
+        """Draw the fan of what comes, as `plots.fan` does.
+
+        Parameters
+        ----------
+        variable : str, optional
+            An output; the first one by default.
+        **how
+            `twin` for its past in front, `later` for what came, `target` and `start`, as `plots.fan` takes them.
+
+        Returns
+        -------
+        figure : matplotlib Figure
+        """
+        return drawn("fan", self, variable, **how)
 
     def said(self) -> str:
         """Return span, draws, failures and notes in words."""
@@ -108,17 +141,18 @@ class Forecast:
         frame : pandas.DataFrame
             Columns time (min), hours_ahead, variable, unit, median, lower, upper (of future measurements),
             output_median, output_lower, output_upper (noise-free), ci_prob, ci_kind, draws, effective_draws,
-            mcse_median.
+            mcse_median, and clock (the moment) where the record knows its origin.
         """
         require_probability("ci_prob", ci_prob)
         levels = [(1 - ci_prob) / 2, 0.5, (1 + ci_prob) / 2]
         draws = math.prod(self.group("predictions").sizes[d] for d in ("chain", "draw"))
+        # Asymptotic error of a median of normal-like draws.
+        error = 1.2533 / math.sqrt(max(self.effective_draws, 1.0))
         frames = []
         for label, values in self.group("predictions").items():
             name = str(label)
             low, middle, high = self.quantiles(name, levels)
             out = self.quantiles(name, levels, measured=False)
-            spread = np.nanstd(values.values, axis=(0, 1))
             frames.append(
                 pd.DataFrame(
                     {
@@ -136,12 +170,12 @@ class Forecast:
                         "ci_kind": "eti",
                         "draws": draws,
                         "effective_draws": self.effective_draws,
-                        # asymptotic error of a median of normal-like draws
-                        "mcse_median": 1.2533 * spread / math.sqrt(max(self.effective_draws, 1.0)),
+                        "mcse_median": error * np.nanstd(values.values, axis=(0, 1)),
                     }
                 )
             )
-        return pd.concat(frames, ignore_index=True)
+        whole = pd.concat(frames, ignore_index=True)
+        return whole if self.origin is None else whole.assign(clock=moments(self.origin, whole["time"]))
 
     def _repr_html_(self) -> str:
         frame = self.summary()
@@ -239,7 +273,8 @@ def forecast(
     }
     attrs = {"inference_library": "twinprob", "provenance": twin.tree.attrs["provenance"]}
     notes = (*ages(twin), *said(twin, plan, float(times[-1])))
-    return Forecast(tree(groups, attrs), twin.now, given, twin.effective_draws, int(failed.sum()), notes)
+    how_sure = (twin.effective_draws, int(failed.sum()), notes)
+    return Forecast(tree(groups, attrs), twin.now, given, *how_sure, origin=twin.record.origin)
 
 
 def _noises(twin: Twin) -> dict[str, Observation]:

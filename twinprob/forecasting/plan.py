@@ -14,6 +14,7 @@ from ..patient.course import Course
 from ..patient.inputs import Inputs
 from ..patient.units import VOCABULARY, convert, minutes, per_time, span
 from ..patient.vocabulary import from_ratio
+from ..patient.wall_clock import minutes_of
 
 _STEP = re.compile(
     r"\s*(?P<size>[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(?P<unit>.*?)"
@@ -45,8 +46,8 @@ def plan(twin: Twin, **given: Any) -> Inputs:
         For each input of the model what it does: a rate or a setting, ``"3 U/h"``, from now on; an amount is a dose,
         ``"5 U"``, given in a minute. Text may go on with ``at`` a time and ``over`` a duration,
         ``"5 U at +15 min over 2 min"``, and so may a tuple: ``("5 U", "+15 min", "2 min")``; a rate over a duration is
-        0 then. Times with a plus count from the present, others are the record's. A list holds several, in order of
-        time.
+        0 then. Times with a plus count from the present, others are the record's, or moments such as
+        ``"3 U/h at 2020-03-12T14:00"`` where it knows its origin. A list holds several, in order of time.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def _step(twin: Twin, name: str, given: Any) -> Step:
     begin = twin.now
     if at is not None:
         later = isinstance(at, str) and at.strip().startswith("+")
-        begin = minutes(at.strip()[1:] if later else at) + (twin.now if later else 0.0)
+        begin = twin.now + minutes(at.strip()[1:]) if later else minutes_of(at, twin.record.origin)
     if begin < twin.now:
         raise ValueError(
             f"The plan of `{name}` begins at {begin:g} min, before the twin's present at {twin.now:g} min: times are "

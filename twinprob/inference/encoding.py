@@ -17,6 +17,7 @@ from ..dynamics.solvers import CONSTANTS
 from ..modeling.couple import Coupled, couple
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
+from ..patient import wall_clock
 from ..patient.course import Course
 from ..patient.inputs import Inputs
 from ..patient.ledger import Ledger, Line
@@ -300,6 +301,7 @@ def encode_record(record: Record) -> dict[str, Any]:
         "ledger": [[x.source, x.variable, x.fate, x.reason, x.rows.tolist(), _exact(x.times)] for x in record.ledger],
         "person": record.person,
         "notes": list(record.notes),
+        "origin": wall_clock.written(record.origin),
         "hash": record.data_hash,
     }
 
@@ -350,7 +352,8 @@ def decode_record(described: Mapping[str, Any]) -> Record:
     dropped = {why: _numbers(times) for why, times in described.get("dropped", {}).items()}
     ledger = Ledger(tuple(lines)) + Ledger.of_reasons(dropped)
     about = (ledger, described.get("person", ""), tuple(described.get("notes", ())))
-    record = Record(observations, Inputs(courses), covariates, start, end, *about)
+    origin = wall_clock.read(described.get("origin"))
+    record = Record(observations, Inputs(courses), covariates, start, end, *about, origin)
     require_hash(record, described.get("hash"))
     return record
 

@@ -11,7 +11,7 @@ from ..dynamics.integrators import AbstractIntegrator
 from ..dynamics.precision import in_double_precision
 from ..modeling.model import AbstractModel, nearest
 from ..modeling.observation import Observation
-from ..patient.record import Record, require_record
+from ..patient.record import Record
 from ..patient.require import require_key, require_kinds
 from .describe import twin_of
 from .integration import chosen_integrator, is_tested
@@ -140,8 +140,7 @@ def suited(
 
 def personal(model: AbstractModel, record: Record, population: Personal | None, observations):
     """Return the model with this patient's priors, the record it can use, and how outputs are measured."""
-    require_kinds(model=(model, AbstractModel), population=(population, Personal, None))
-    require_record(record, "record")
+    require_kinds(model=(model, AbstractModel), record=(record, Record), population=(population, Personal, None))
     record = noted(model, simulable(model, record))
     if population is not None:
         model, observations = population.personalize(model, record, observations)

@@ -20,7 +20,7 @@ from ..modeling.declarations import require_complete
 from ..modeling.measured import Measured
 from ..modeling.model import AbstractModel, nearest, pack
 from ..modeling.observation import Observation
-from ..patient.record import Record, require_record
+from ..patient.record import Record
 from ..patient.require import require_each, require_kinds
 from ..patient.units import reach
 from .data import Data, data_of, panels_of, require_noise, with_covariates
@@ -274,8 +274,8 @@ def joint(
         If the record holds none of the outputs, a unit cannot be converted, an observation is named for no output, or
         nothing says how an output that was measured is measured.
     """
-    require_kinds(model=(model, AbstractModel), integrator=(integrator, AbstractIntegrator, None))
-    require_record(record, "record")
+    require_kinds(model=(model, AbstractModel), record=(record, Record))
+    require_kinds(integrator=(integrator, AbstractIntegrator, None))
     require_each("observations", observations, Observation)
     require_complete(model)
     model = with_covariates(model, record)

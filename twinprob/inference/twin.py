@@ -3,22 +3,26 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from ..display import section, table
+from ..display import drawn, section, table
 from ..dynamics.integrators import AbstractIntegrator
 from ..modeling.model import AbstractModel
 from ..modeling.observation import Observation
 from ..patient.record import Record
+from ..patient.require import require_probability
 from ..patient.units import span
 from .classes import Classes, Misfit
 from .encoding import decode, decode_observations, decode_record, encode, encode_record, require_hash, require_kind
 from .format import opened, require_groups, require_numbers, require_plain_texts, save
 from .methods.sampled import AbstractMethod
 from .past import Past, cut
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SHOWN = 3  # unknowns in a line of text
 
@@ -83,6 +87,55 @@ class Twin:
     def effective_draws(self) -> float:
         """Number of independent draws these are worth, for Monte Carlo errors."""
         return float(self.provenance["effective_draws"])
+
+    def summary(self, *, ci_prob: float = 0.9) -> "pd.DataFrame":
+        """Return medians and equal-tailed credible intervals of every parameter.
+
+        Parameters
+        ----------
+        ci_prob : float
+            Probability inside the interval.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Columns parameter, time (min; from when the value holds, empty where constant), unit, median, lower, upper,
+            ci_prob, ci_kind, draws, effective_draws, source.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `ci_prob` is no number between 0 and 1.
+        """
+        import pandas as pd  # here because importing it takes long
+
+        require_probability("ci_prob", ci_prob)
+        levels = [(1 - ci_prob) / 2, 0.5, (1 + ci_prob) / 2]
+        posterior, frames = self.group("posterior"), []
+        for name, values in posterior.data_vars.items():
+            low, middle, high = np.quantile(values.values.reshape(self.draws, -1), levels, axis=0)
+            times = posterior[f"{name}_knot"].values if values.ndim > 2 else [np.nan]
+            unit, source = values.attrs.get("units", "1"), values.attrs.get("source", "")
+            columns = {"parameter": name, "time": times, "unit": unit, "median": middle, "lower": low, "upper": high}
+            about = {"draws": self.draws, "effective_draws": self.effective_draws, "source": source}
+            frames.append(pd.DataFrame({**columns, "ci_prob": ci_prob, "ci_kind": "eti", **about}))
+        return pd.concat(frames, ignore_index=True)
+
+    def plot(self, variable: str | None = None, **how: Any) -> Any:
+        """Draw what was measured and what the twin makes of it, as `plots.fan` does.
+
+        Parameters
+        ----------
+        variable : str, optional
+            An output; the first measured one by default.
+        **how
+            `target` and `start`, as `plots.fan` takes them.
+
+        Returns
+        -------
+        figure : matplotlib Figure
+        """
+        return drawn("fan", self, variable, **how)
 
     def save(self, path) -> None:
         """Write the twin to one netCDF file, whole or not at all.

@@ -12,7 +12,7 @@ from ..dynamics.precision import in_double_precision
 from ..dynamics.programs import compiled
 from ..dynamics.segments import knots
 from ..labels import Labelled, dataset, tree
-from ..patient.record import Record, require_record
+from ..patient.record import Record
 from ..patient.require import require_key, require_kinds
 from ..patient.stay import Joined, join
 from ..patient.units import convert
@@ -79,7 +79,7 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
     --------
     >>> later = update(twin, record.between(twin.now, "25 h"), key=jax.random.key(2))  # doctest: +SKIP
     """
-    require_record(new_data, "new_data")
+    require_kinds(new_data=(new_data, Record))
     require_key(key)
     require_kinds(twin=(twin, Twin), method=(method, Filter, None))
     settings = Filter() if method is None else method

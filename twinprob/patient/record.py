@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from . import record_checks as checks
-from . import tables, units
+from . import tables, units, wall_clock
 from .frozen import Frozen
 from .inputs import Inputs
 from .ledger import Ledger
@@ -17,6 +17,8 @@ from .series import Covariate, Series, check_all, check_covariate, check_plateau
 __all__ = ["Covariate", "Record", "Series"]
 
 if TYPE_CHECKING:
+    import datetime
+
     import pandas as pd
 
 
@@ -41,6 +43,8 @@ class Record:
         A token that is the same for all stays of one person; empty where that is not known. Never shown.
     notes : tuple of str
         What the caller chose to assume, and what a model cannot use, in words; twins repeat them.
+    origin : datetime or None
+        The moment of t = 0, where it is known; it changes no number. Times may then be written as moments.
     """
 
     observations: Mapping[str, Series]
@@ -51,6 +55,7 @@ class Record:
     ledger: Ledger = field(default_factory=Ledger)
     person: str = ""
     notes: tuple[str, ...] = ()
+    origin: datetime.datetime | None = None
 
     def __post_init__(self) -> None:
         for name in ("observations", "covariates"):
@@ -59,9 +64,8 @@ class Record:
             object.__setattr__(self, "end", max(self._finite_times(), default=self.start))
 
     def _finite_times(self) -> list[float]:
-        observed = [time for series in self.observations.values() for time in series.known]
-        given = [time for course in self.inputs.courses.values() for time in course.known]
-        return [float(time) for time in (*observed, *given) if math.isfinite(time)]
+        known = [s.known for s in self.observations.values()] + [c.known for c in self.inputs.courses.values()]
+        return [float(time) for times in known for time in times if math.isfinite(time)]
 
     @classmethod
     def build(
@@ -77,6 +81,7 @@ class Record:
         longest: float | str = "400 d",
         ledger: Ledger | None = None,
         person: str = "",
+        origin: datetime.datetime | str | None = None,
     ) -> Record:
         """Check everything and build a record.
 
@@ -108,6 +113,8 @@ class Record:
             What a reader did with its rows.
         person : str
             A token of the person, where stays of one person must be known as such.
+        origin : datetime or str, optional
+            The moment of t = 0, such as "2020-03-12T08:00+01:00".
 
         Returns
         -------
@@ -142,6 +149,7 @@ class Record:
         inputs = checks.from_start(inputs, begin, reasons, declared=start is not None)
         last = math.nan if end is None else units.minutes(end)
         record = cls(series, inputs, fixed, begin, last, ledger + Ledger.of_reasons(reasons), person)
+        record = record if origin is None else replace(record, origin=wall_clock.moment(origin, "Argument `origin`"))
         checks.check_span(series, record.start, record.end, declared=start is not None)
         checks.check_length(record.start, record.end, units.minutes(longest))
         return record
@@ -203,6 +211,10 @@ class Record:
                 found[line.why] = found.get(line.why, 0) + line.count
         return Frozen(found)
 
+    def clock(self, time: float | str) -> datetime.datetime | None:
+        """Return the moment of a time (min or text) in the origin's zone, None where the origin is not known."""
+        return None if self.origin is None else wall_clock.at(self.origin, units.minutes(time))
+
     def known_from(self, *names: str) -> float:
         """Return from when on all these settings are known, so that a model driven by them can be simulated.
 
@@ -231,7 +243,7 @@ class Record:
         -------
         record : Record
         """
-        time = units.minutes(time)
+        time = wall_clock.minutes_of(time, self.origin)
         ledger = self.ledger
         for name, one in self.observations.items():
             ledger = ledger.noted(name, why, one.times[one.times < time])
@@ -288,7 +300,7 @@ class Record:
         ValueError
             If `time` is before the record starts.
         """
-        time = units.minutes(time)
+        time = wall_clock.minutes_of(time, self.origin)
         if time < self.start:
             raise ValueError(
                 f"Argument `time` must not be before the record starts at {self.start:g} min, but is {time:g} min."
@@ -313,7 +325,7 @@ class Record:
         ValueError
             If `end` is not after `begin`, or is before the record starts.
         """
-        begin, end = units.minutes(begin), units.minutes(end)
+        begin, end = wall_clock.minutes_of(begin, self.origin), wall_clock.minutes_of(end, self.origin)
         if not end > begin:
             raise ValueError(f"Argument `end` must be after `begin`, but end = {end:g} min and begin = {begin:g} min.")
         if end < self.start:
@@ -377,24 +389,8 @@ class Record:
         return tables.measurements(self)
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{name} × {one.times.size}" for name, one in self.observations.items())
-        given = ", ".join(self.inputs.names) or "none"
-        said = "".join(f" {sentence}" for sentence in (self.ledger.said(), *self.notes) if sentence)
-        return f"Record({counts or 'nothing measured'}; inputs: {given}; {self.start:g} to {self.end:g} min).{said}"
+        """Say in five lines what was measured and done, over which time, of whom, and what became of the rows."""
+        return tables.lines(self)
 
     def _repr_html_(self) -> str:
         return tables.page(self)
-
-
-def require_record(given: object, argument: str) -> None:
-    """Refuse anything else where a record is asked for.
-
-    Raises
-    ------
-    TypeError
-    """
-    if not isinstance(given, Record):
-        raise TypeError(
-            f"Argument `{argument}` must be a `Record`, but is a `{type(given).__name__}`: `Record.build` makes one of "
-            "measurements and inputs, and checks them."
-        )

@@ -33,7 +33,7 @@ _SUCH_AS = {
     "Laplace": "a `Laplace` such as `Laplace()`",
     "Observation": "an `Observation` such as `Observation(Gaussian(additive=0.5))`",
     "Personal": "a `Population` as `fit_population` returns",
-    "Record": "a `Record` as `Record.build` makes",
+    "Record": "a `Record` as `Record.build` makes of measurements and inputs",
     "Repeats": "`Repeats` such as `Repeats(within=5.0, correlation=0.5)`",
     "Series": "a `Series` such as those of `record.observations`",
     "Twin": "a `Twin` as `fit` returns",

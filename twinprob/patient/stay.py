@@ -109,6 +109,11 @@ def _check_origin(record: Record, new_data: Record) -> None:
             f"The new data reach back to {min(first, new_data.end):g} min, before the twin's origin at {record.start:g}"
             " min: fit a twin to the whole record instead."
         )
+    if record.origin is not None and new_data.origin is not None and record.origin != new_data.origin:
+        raise ValueError(
+            "The new data count from another moment than the twin's record: read them with its origin, such as "
+            "`read_tidy(table, origin=twin.record.origin)`."
+        )
     if record.person and new_data.person and record.person != new_data.person:
         raise ValueError("The new data are of another person than the twin: update the twin of that person.")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import display
+from .units import span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +63,28 @@ def inputs_page(inputs: Any) -> str:
     return display.section(
         "Inputs",
         display.table("", ("input", "intervals", "highest rate", "unit", "from / min", "to / min"), inputs.rows()),
+    )
+
+
+def lines(record: Any) -> str:
+    """Return in five lines what was measured and done, over which time, of whom, and what became of the rows.
+
+    The wall clock is said to be known and not shown: dates identify patients.
+    """
+    measured = ", ".join(f"{name} × {one.times.size}" for name, one in record.observations.items())
+    values = {
+        name: display.number(one.value) if isinstance(one.value, float | int) else str(one.value)
+        for name, one in record.covariates.items()
+    }
+    fixed = ", ".join(f"{n} {value} {record.covariates[n].unit or ''}".strip() for n, value in values.items())
+    said = " ".join(sentence for sentence in (record.ledger.said(), *record.notes) if sentence)
+    wall = "" if record.origin is None else ", wall clock known"
+    return (
+        f"Record: {span(record.start)} to {span(record.end)}{wall}\n"
+        f"  measured: {measured or 'nothing'}\n"
+        f"  inputs: {', '.join(record.inputs.names) or 'none'}\n"
+        f"  of the patient: {fixed or 'nothing known'}\n"
+        f"  {said or 'built here: no row set aside'}"
     )
 
 

@@ -254,14 +254,14 @@ def known(name: str, *, own: Iterable[str] = (), kind: Kind | None = None) -> st
     Raises
     ------
     ValueError
-        If the name is unknown, with the nearest known one, or if it is of another kind.
+        If the name is unknown, with the five nearest known ones, or if it is of another kind.
     """
     if name in own:
         return name
     if name not in VOCABULARY:
         names = [key for key, variable in VOCABULARY.items() if kind in (None, variable.kind)]
-        nearest = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.5)
-        hint = f"did you mean {nearest[0]!r}? If not, " if nearest else f"known names are {', '.join(names)}; "
+        nearest = difflib.get_close_matches(str(name).lower(), names, n=5, cutoff=0.0)
+        hint = f"did you mean {nearest[0]!r}? The nearest of {len(names)} names: {', '.join(nearest)}. If it is none, "
         raise ValueError(f"Unknown variable {name!r}: {hint}declare a name of your own with own=({name!r},).")
     if kind is not None and VOCABULARY[name].kind != kind:
         raise ValueError(

@@ -9,7 +9,6 @@ import pandas as pd
 from .. import storage
 from ..forecasting.forecast import Forecast
 from ..inference.twin import Twin
-from ..patient.require import require_probability
 
 __all__ = ["draws_csv", "forecast_csv", "parameters_csv", "parameters_frame"]
 
@@ -87,31 +86,7 @@ def parameters_frame(twin: Twin, *, ci_prob: float = 0.9) -> pd.DataFrame:
     ValueError
         If `ci_prob` is not between 0 and 1.
     """
-    require_probability("ci_prob", ci_prob)
-    levels = [(1 - ci_prob) / 2, 0.5, (1 + ci_prob) / 2]
-    posterior, frames = twin.tree["posterior"], []
-    for name, values in posterior.data_vars.items():
-        flat = values.values.reshape(twin.draws, -1)
-        low, middle, high = np.quantile(flat, levels, axis=0)
-        times = posterior[f"{name}_knot"].values if values.ndim > 2 else [np.nan]
-        frames.append(
-            pd.DataFrame(
-                {
-                    "parameter": name,
-                    "time": times,
-                    "unit": values.attrs.get("units", "1"),
-                    "median": middle,
-                    "lower": low,
-                    "upper": high,
-                    "ci_prob": ci_prob,
-                    "ci_kind": "eti",
-                    "draws": twin.draws,
-                    "effective_draws": twin.effective_draws,
-                    "source": values.attrs.get("source", ""),
-                }
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
+    return twin.summary(ci_prob=ci_prob)
 
 
 def _heading(ahead: Forecast, kind: str) -> list[str]:

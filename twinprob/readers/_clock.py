@@ -68,7 +68,7 @@ class Clock:
     date_format: str | None = None
     decimal: str = "."
 
-    def read(self, stamps: Sequence[Stamp]) -> tuple[list[float], tuple[str, ...]]:
+    def read(self, stamps: Sequence[Stamp]) -> tuple[list[float], tuple[str, ...], datetime.datetime | None]:
         """Read every cell.
 
         Parameters
@@ -82,6 +82,8 @@ class Clock:
             always ran.
         notes : tuple of str
             What was decided where the table does not say.
+        origin : datetime or None
+            The moment of 0 min in the zone of the dates, None where times are no dates.
 
         Raises
         ------
@@ -102,14 +104,24 @@ class Clock:
         if self.origin is not None and kind not in ("a date", "epoch", "spreadsheet"):
             raise ValueError(f"Argument `origin` belongs to timestamps, but times are {_PLURALS[kind]}.")
         if kind == "text with a unit":
-            return [_infinite(s.cell) or units.minutes(s.cell) for s in stamps], ()
+            return [_infinite(s.cell) or units.minutes(s.cell) for s in stamps], (), None
         if kind == "a number":
             scale = _minutes_per(self.time_unit)
-            return [_infinite(s.cell) or self._number(s) * scale for s in stamps], ()
+            return [_infinite(s.cell) or self._number(s) * scale for s in stamps], (), None
         moments, notes = self._instants(finite, kind)
         zero = self._zero(moments)
         found = iter((moment - zero).total_seconds() / 60 for moment in moments)
-        return [_infinite(stamp.cell) or next(found) for stamp in stamps], notes
+        times = [_infinite(stamp.cell) or next(found) for stamp in stamps]
+        return times, notes, self._local(zero, finite, kind) if moments else None
+
+    def _local(self, zero: datetime.datetime, stamps: Sequence[Stamp], kind: str) -> datetime.datetime:
+        """Return the moment of 0 min in the caller's zone, or that of the first date that names one."""
+        if zero.tzinfo is None:
+            return zero
+        zone = _zone(self.timezone) if self.timezone is not None else None
+        if zone is None and kind == "a date":
+            zone = _moment(stamps[0], self.date_format).tzinfo
+        return zero if zone is None else zero.astimezone(zone)
 
     def dated(self, cell: Any) -> bool:
         """Say whether a cell is a date, which needs a moment to count from."""

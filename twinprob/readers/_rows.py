@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -195,8 +196,8 @@ def rows_of(sheet: Sheet, columns: Sequence[str]) -> list[Row]:
     return found
 
 
-def timed(rows: Sequence[Row], clock: Clock) -> tuple[list[Row], tuple[str, ...]]:
-    """Return rows with their times in min, all read by one clock, and what it had to decide."""
+def timed(rows: Sequence[Row], clock: Clock) -> tuple[list[Row], tuple[str, ...], datetime | None]:
+    """Return rows with their times in min, all read by one clock, what it had to decide, and the moment of 0 min."""
     stamps, owners = [], []
     for index, row in enumerate(rows):
         order = f"{row.variable}\0{row.cells.get('order', '')}"
@@ -207,7 +208,7 @@ def timed(rows: Sequence[Row], clock: Clock) -> tuple[list[Row], tuple[str, ...]
                 place = f"{row.headers.get(column, column)}"
                 stamps.append(Stamp(row.cells[column], row.number, place, series))
                 owners.append((index, "time" if column == "start" else column))
-    minutes, notes = clock.read(stamps)
+    minutes, notes, origin = clock.read(stamps)
     times: list[dict[str, float]] = [{} for _ in rows]
     for (index, column), value in zip(owners, minutes, strict=True):
         always = value == -math.inf and column != "end" and _begins(rows[index])
@@ -216,7 +217,7 @@ def timed(rows: Sequence[Row], clock: Clock) -> tuple[list[Row], tuple[str, ...]
         times[index].setdefault(column, value)
         if column == "time" and "start" in rows[index]:
             times[index][column] = value
-    return [replace(row, times=found) for row, found in zip(rows, times, strict=True)], notes
+    return [replace(row, times=found) for row, found in zip(rows, times, strict=True)], notes, origin
 
 
 def _begins(row: Row) -> bool:

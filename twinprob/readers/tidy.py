@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +112,7 @@ def read_tidy(
     Returns
     -------
     record : Record
-        Checked; `record.ledger` says of every row what became of it.
+        Checked; `record.ledger` says of every row what became of it, `record.origin` when t = 0 was, of dates.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def read_tidy(
         dosed, more, ignored = _input_rows(inputs, patient, decimal)
         rows, left, aside = rows + dosed, left + more, aside + ignored
     clock = Clock(time_unit, origin, timezone, date_format, sheet.decimal)
-    rows, notes = timed([row for row in rows if _kind(row, declared.own)], clock)
+    rows, notes, moment = timed([row for row in rows if _kind(row, declared.own)], clock)
     begin = None if start is None else units.minutes(start)
     require_span(rows, begin, units.minutes(longest_gap), units.minutes(longest))
     return assembled(
@@ -154,6 +154,7 @@ def read_tidy(
         longest=longest,
         left=left,
         notes=notes + aside,
+        origin=moment,
     )
 
 
@@ -196,7 +197,7 @@ def read_inputs(
             "Dates in a table of inputs need the argument `origin`, the moment that the record calls 0 min, such as "
             "2020-03-12T08:00."
         )
-    rows, _ = timed([row for row in rows if _kind(row, declared.own)], clock)
+    rows, _, _ = timed([row for row in rows if _kind(row, declared.own)], clock)
     return _histories(rows, declared, weight)[0]
 
 
@@ -211,6 +212,7 @@ def assembled(
     longest: float | str = "400 d",
     left: Sequence[Entry] = (),
     notes: tuple[str, ...] = (),
+    origin: datetime | None = None,
 ) -> Record:
     """Return the record of rows whose times are read.
 
@@ -224,6 +226,8 @@ def assembled(
         Rows left out before.
     notes : tuple of str
         For the record.
+    origin : datetime, optional
+        The moment of 0 min.
 
     Returns
     -------
@@ -260,6 +264,7 @@ def assembled(
         trusted=declared.trusted,
         longest=longest,
         ledger=ledger,
+        origin=origin,
     )
     return replace(record, ledger=_settled(ledger, record.ledger), notes=(*record.notes, *notes, *decided))
 

@@ -84,7 +84,11 @@ def read_wide(
     >>> sheet = "Time;BG;Insulin\n2024-03-01 08:00;11,2;2\n2024-03-01 09:00;9,8;\n"
     >>> charted = {"BG": ("glucose", "mmol/L")}
     >>> read_wide(io.StringIO(sheet), time="Time", columns=charted, inputs={"Insulin": ("insulin", "U/h")})
-    Record(glucose × 2; inputs: insulin; 0 to 60 min). 3 rows: 3 used. insulin, rows without an end: 1 still runs.
+    Record: 0 min to 1 h, wall clock known
+      measured: glucose × 2
+      inputs: insulin
+      of the patient: nothing known
+      3 rows: 3 used. insulin, rows without an end: 1 still runs.
     """
     declared = Declared(
         tuple(own),
@@ -103,13 +107,21 @@ def read_wide(
         **{found[header]: (*about, "rate") for header, about in (inputs or {}).items()},
     }, declared.own)  # fmt: skip
     clock = Clock(time_unit, origin, timezone, date_format, sheet.decimal)
-    rows, notes = timed(rows, clock)
+    rows, notes, moment = timed(rows, clock)
     begin = None if start is None else units.minutes(start)
     require_span(rows, begin, units.minutes(longest_gap), units.minutes(longest))
     left = [Entry(Row("table", number, "", {}), "set aside", "of another patient") for number in others]
     notes = (*notes, *unread(sheet, found.values()))
     return assembled(
-        rows, declared, covariates=covariates, start=start, end=end, longest=longest, left=left, notes=notes
+        rows,
+        declared,
+        covariates=covariates,
+        start=start,
+        end=end,
+        longest=longest,
+        left=left,
+        notes=notes,
+        origin=moment,
     )
 
 
