@@ -8,9 +8,12 @@ from weakref import WeakSet
 import jax
 import numpyro.distributions as dist
 
+from .observation import Observation
+
 # The dimensions of the library's tables: a quantity of such a name could not stand in one.
 DIMENSIONS = ("chain", "draw", "time", "change", "patient", "candidate", "arm", "parameter", "state", "output")
 _SITES = ("start", "innovations", "volatility")
+_UNKNOWN_NUMBER = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
 _METHODS = {"initial": "State", "vector_field": "State", "output": "Output"}
 
 
@@ -35,6 +38,7 @@ def require_declared(model: type, parent: type, parameters: dict[str, Any], cova
     """
     for name, declared in parameters.items():
         _require_texts(model, name, declared)
+        _require_prior(model, name, declared.prior)
     taken = {name for name in dir(parent) if not name.startswith("_")} | {*parent.__annotations__}
     for name in (*parameters, *covariates):
         if name in taken:
@@ -45,6 +49,7 @@ def require_declared(model: type, parent: type, parameters: dict[str, Any], cova
     for kind in ("State", "Input", "Output"):
         for field in dataclasses.fields(vars(model)[kind]) if kind in vars(model) else ():
             _require_unit(model, kind, field)
+            _require_observation(model, kind, field)
     _require_distinct(model, {**_declared(model, "parameter"), **parameters})
 
 
@@ -66,6 +71,32 @@ def _require_texts(cls: type, name: str, declared) -> None:
             )
 
 
+def _require_prior(cls: type, name: str, prior: Any) -> None:
+    who = f"Parameter `{name}` of model `{cls.__name__}`"
+    if not isinstance(prior, dist.Distribution):
+        if callable(prior) and not isinstance(prior, type) and not hasattr(prior, "rvs"):
+            return
+        raise ValueError(
+            f"{who} has a `{type(prior).__name__}` as prior: give a distribution of numpyro, such as "
+            "`dist.LogNormal(0.0, 0.5)`, or a function from the model to one."
+        )
+    if prior.is_discrete or prior.batch_shape or prior.event_shape:
+        kind = "of whole numbers" if prior.is_discrete else f"of shape {prior.batch_shape + prior.event_shape}"
+        raise ValueError(
+            f"{who} has a prior {kind} (`{type(prior).__name__}`), but a parameter is one real number: give a "
+            "continuous prior of a single one, and declare a parameter for each element."
+        )
+
+
+def _require_observation(cls: type, kind: str, field) -> None:
+    noise = field.metadata["quantity"].noise
+    if noise is not None and not isinstance(noise, Observation):
+        raise ValueError(
+            f"{kind} `{field.name}` of model `{cls.__name__}` has a `{type(noise).__name__}` as noise: write "
+            "`noise=tp.Observation(tp.Gaussian(additive=…))`, which says how it is measured."
+        )
+
+
 def _require_unit(cls: type, kind: str, field) -> None:
     if "quantity" not in field.metadata or not field.metadata["quantity"].unit:
         raise ValueError(
@@ -79,7 +110,7 @@ def _require_distinct(cls: type, parameters: dict[str, Any]) -> None:
     given = {f"{name}_{part}": f"part of the path of `{name}`" for name in parameters for part in _SITES}
     outputs = getattr(cls, "Output", None)
     for field in dataclasses.fields(outputs) if dataclasses.is_dataclass(outputs) else ():
-        noise = getattr(field.metadata["quantity"].noise, "noise", None)
+        noise = field.metadata["quantity"].noise
         sizes = noise.unknowns() if noise is not None else ()
         given |= {f"{field.name}_{size}": f"the unknown size of the noise of `{field.name}`" for size in sizes}
         if field.name in DIMENSIONS:
@@ -208,8 +239,15 @@ def _abstract(kind: type):
 def _look(model, method: str, *given) -> None:
     """Trace one method for single numbers, and look at what it returns."""
     name, wanted = type(model).__name__, getattr(type(model), _METHODS[method])
+    unknown = tuple(name for name, declared in model.parameters().items() if not declared.known)
+    numbers = jax.ShapeDtypeStruct((len(unknown),), float)
     try:
-        found = jax.eval_shape(lambda *given: getattr(model, method)(*given), *given)
+        found = jax.eval_shape(lambda own, *given: getattr(model.install(unknown, own), method)(*given), numbers, *given)
+    except _UNKNOWN_NUMBER as error:
+        raise TypeError(
+            f"`{method}` of model `{name}` decides by, or converts, a number that is not known when it is compiled: use "
+            "`jax.numpy` in place of `math` and `numpy`, and `jnp.where(condition, one, other)` in place of `if`."
+        ) from error
     except NotImplementedError:
         raise TypeError(f"Model `{name}` has no method `{method}`: write it in its class.") from None
     except TypeError as error:

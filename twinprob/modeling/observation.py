@@ -21,6 +21,18 @@ _T_PARTS = 12
 _DRIFT = "drift_"
 
 
+def one_number(value: Any) -> float:
+    """Return a setting that is one number, of whatever library, as Python's own: it becomes part of programs."""
+    if isinstance(value, str | bool) or not np.isscalar(value) and np.shape(value) != ():
+        raise ValueError(f"A detection limit or a number of degrees of freedom is one number, but is {value!r:.40}.")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"A detection limit or a number of degrees of freedom is a known number, but is a `{type(value).__name__}`."
+        ) from None
+
+
 class AbstractNoise(eqx.Module):
     """The distribution of one measurement around the noise-free output.
 
@@ -100,7 +112,7 @@ class Gaussian(AbstractNoise):
 class StudentT(Gaussian):
     """Heavy-tailed noise; `additive` and `relative` give its scale, `df` its degrees of freedom (> 2)."""
 
-    df: float = eqx.field(static=True, default=4.0)
+    df: float = eqx.field(static=True, default=4.0, converter=one_number)
 
     def __check_init__(self):
         """Refuse tails so heavy that no variance is left."""
@@ -232,8 +244,8 @@ class Observation(eqx.Module):
     """
 
     noise: AbstractNoise
-    lower: float = eqx.field(static=True, default=-math.inf)
-    upper: float = eqx.field(static=True, default=math.inf)
+    lower: float = eqx.field(static=True, default=-math.inf, converter=one_number)
+    upper: float = eqx.field(static=True, default=math.inf, converter=one_number)
     clock: float = eqx.field(static=True, default=0.0)
     repeats: Repeats | None = None
     # What a file or a hash says of an observation without it stays what it was.

@@ -137,7 +137,7 @@ def check_series(
         raise TypeError(f"Observation {name!r} must be (times, values, unit), but is {type(given).__name__}.")
     times = _read_times(name, "times", given[0])
     values = np.array([_number(name, index, value) for index, value in enumerate(np.atleast_1d(given[1]))], float)
-    limits = np.array(given[3] if len(given) > 3 and given[3] is not None else np.zeros(times.size), np.int8)
+    limits = _read_limits(name, given[3] if len(given) > 3 and given[3] is not None else np.zeros(times.size))
     known = times if len(given) < 5 or given[4] is None else _read_times(name, "known", given[4])
     if not times.size == values.size == limits.size == known.size:
         raise ValueError(
@@ -190,6 +190,17 @@ def _number(name: str, index: int, value: Any) -> float:
             f"{name}[{index}] must be a number, but is {value!r:.20}: of a value beyond a limit give the limit, and "
             "`limits` -1 below or +1 above."
         ) from None
+
+
+def _read_limits(name: str, limits: Any) -> np.ndarray:
+    found = np.atleast_1d(np.asarray(limits, dtype=object))
+    for index, side in enumerate(found):
+        if isinstance(side, bool | np.bool_) or side not in (-1, 0, 1):
+            raise ValueError(
+                f"{name} limits[{index}] must be -1 (below the limit), 0 (measured) or +1 (above), but is {side!r:.20}: "
+                "the limit itself stands in the values."
+            )
+    return found.astype(np.int8)
 
 
 def _read_times(name: str, what: str, times: Any) -> np.ndarray:
