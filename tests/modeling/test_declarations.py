@@ -201,7 +201,7 @@ def test_a_noise_that_is_no_observation_is_refused_when_the_class_is_read(noise)
     class Output(eqx.Module):
         level: Array = tp.quantity("mmol/L", "level", noise=noise)
 
-    with pytest.raises(ValueError, match="Output `level` of model `Other` has a `.*` as noise: write"):
+    with pytest.raises(ValueError, match=r"Output `level` of model `Other` has a `.*` as noise: write"):
         changed(Output=Output)
 
 
@@ -217,7 +217,7 @@ def test_a_noise_that_is_no_observation_is_refused_when_the_class_is_read(noise)
 )
 def test_equations_that_need_a_number_while_they_are_compiled_are_named(rate):
     model = changed(vector_field=lambda self, time, state, inputs: self.State(amount=rate(self, state.amount)))
-    with pytest.raises(TypeError, match="`vector_field` of model `Other` decides by, or converts, .* `jnp.where"):
+    with pytest.raises(TypeError, match=r"`vector_field` of model `Other` decides by, or converts, .* `jnp.where"):
         tp.simulate(model, FEED, [0.0, 60.0])
 
 

@@ -82,6 +82,11 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
     require_record(new_data, "new_data")
     require_key(key)
     require_kinds(twin=(twin, Twin), method=(method, Filter, None))
+    if beside := twin.provenance.get("experiments"):
+        raise ValueError(
+            f"This twin was fitted together with others ({', '.join(beside)}), which an update alone would forget: "
+            "fit all records again, `fit(model, {name: record, …}, key=key)`."
+        )
     settings = Filter() if method is None else method
     joined = join(twin.record, new_data)
     record, since = joined.record, joined.since

@@ -50,7 +50,9 @@ def require_declared(model: type, parent: type, parameters: dict[str, Any], cova
         for field in dataclasses.fields(vars(model)[kind]) if kind in vars(model) else ():
             _require_unit(model, kind, field)
             _require_observation(model, kind, field)
-    _require_distinct(model, {**_declared(model, "parameter"), **parameters})
+    every = {**_declared(model, "parameter"), **parameters}
+    _require_distinct(model, every)
+    _require_lags(model, every)
 
 
 def _declared(cls: type, what: str) -> dict[str, Any]:
@@ -105,14 +107,28 @@ def _require_unit(cls: type, kind: str, field) -> None:
         )
 
 
+def _require_lags(cls: type, parameters: dict[str, Any]) -> None:
+    """Refuse a lag that is no parameter, or one that moves in time."""
+    inputs = getattr(cls, "Input", None)
+    for field in dataclasses.fields(inputs) if dataclasses.is_dataclass(inputs) else ():
+        lag = field.metadata["quantity"].lag
+        if lag is None or (lag in parameters and parameters[lag].varies is None):
+            continue
+        what = "moves in time" if lag in parameters else "is no parameter of it"
+        raise ValueError(
+            f"Input `{field.name}` of model `{cls.__name__}` has the lag `{lag}`, which {what}: declare it, constant, "
+            f"as `{lag}: float = tp.parameter(…)`."
+        )
+
+
 def _require_distinct(cls: type, parameters: dict[str, Any]) -> None:
     """Refuse names that the library itself gives: of dimensions, of a path's parts and of the sizes of noise."""
     given = {f"{name}_{part}": f"part of the path of `{name}`" for name in parameters for part in _SITES}
     outputs = getattr(cls, "Output", None)
     for field in dataclasses.fields(outputs) if dataclasses.is_dataclass(outputs) else ():
         noise = field.metadata["quantity"].noise
-        sizes = noise.unknowns() if noise is not None else ()
-        given |= {f"{field.name}_{size}": f"the unknown size of the noise of `{field.name}`" for size in sizes}
+        sites = noise.sites(field.name) if noise is not None else {}
+        given |= dict.fromkeys(sites.values(), f"the unknown size of the noise of `{field.name}`")
         if field.name in DIMENSIONS:
             raise ValueError(
                 f"Output `{field.name}` of model `{cls.__name__}` has the name of a dimension of every table: call it "
@@ -241,12 +257,13 @@ def _look(model, method: str, *given) -> None:
     name, wanted = type(model).__name__, getattr(type(model), _METHODS[method])
     unknown = tuple(name for name, declared in model.parameters().items() if not declared.known)
     numbers = jax.ShapeDtypeStruct((len(unknown),), float)
+    run = lambda own, *given: getattr(model.install(unknown, own), method)(*given)  # noqa: E731
     try:
-        found = jax.eval_shape(lambda own, *given: getattr(model.install(unknown, own), method)(*given), numbers, *given)
+        found = jax.eval_shape(run, numbers, *given)
     except _UNKNOWN_NUMBER as error:
         raise TypeError(
-            f"`{method}` of model `{name}` decides by, or converts, a number that is not known when it is compiled: use "
-            "`jax.numpy` in place of `math` and `numpy`, and `jnp.where(condition, one, other)` in place of `if`."
+            f"`{method}` of model `{name}` decides by, or converts, a number that is not known when it is compiled: "
+            "use `jax.numpy` in place of `math` and `numpy`, and `jnp.where(condition, one, other)` in place of `if`."
         ) from error
     except NotImplementedError:
         raise TypeError(f"Model `{name}` has no method `{method}`: write it in its class.") from None

@@ -23,7 +23,7 @@ _DRIFT = "drift_"
 
 def one_number(value: Any) -> float:
     """Return a setting that is one number, of whatever library, as Python's own: it becomes part of programs."""
-    if isinstance(value, str | bool) or not np.isscalar(value) and np.shape(value) != ():
+    if isinstance(value, str | bool) or (not np.isscalar(value) and np.shape(value) != ()):
         raise ValueError(f"A detection limit or a number of degrees of freedom is one number, but is {value!r:.40}.")
     try:
         return float(value)
@@ -241,6 +241,8 @@ class Observation(eqx.Module):
     resolution : float, optional
         To what the meter rounds, in the output's unit; None where it does not. Predicted measurements are rounded too.
         A fit takes a rounded value for exact, which matters only where the noise is narrower than the rounding.
+    meter : str, optional
+        Outputs that one meter measures share its unknown sizes, `<meter>_<field>`, in place of `<output>_<field>`.
     """
 
     noise: AbstractNoise
@@ -251,6 +253,7 @@ class Observation(eqx.Module):
     # What a file or a hash says of an observation without it stays what it was.
     drift: Correlated | None = eqx.field(default=None, metadata={"unsaid": None})
     resolution: float | None = eqx.field(static=True, default=None, metadata={"unsaid": None})
+    meter: str | None = eqx.field(static=True, default=None, metadata={"unsaid": None})
 
     def __check_init__(self):
         """Refuse limits in the wrong order, and a clock or a lasting error that no noise can hold."""
@@ -260,6 +263,8 @@ class Observation(eqx.Module):
         if not self.lower < self.upper:
             raise ValueError(f"Detection limit `lower` = {self.lower} must be below `upper` = {self.upper}.")
         require_settings(self, clock=number(0.0))
+        if not (self.meter is None or (isinstance(self.meter, str) and self.meter.isidentifier())):
+            raise ValueError(f'`meter` is a name such as "assay", but is {self.meter!r:.40}.')
         if self.resolution is not None:
             require_settings(self, resolution=number(0.0, above=True))
         if self.clock and isinstance(self.noise, Multiplicative):
@@ -274,6 +279,14 @@ class Observation(eqx.Module):
         """Return the priors of the sizes that are unknown, by the name that follows `<output>_`."""
         lasting = {} if self.drift is None else self.drift.unknowns()
         return {**self.noise.unknowns(), **{f"{_DRIFT}{name}": prior for name, prior in lasting.items()}}
+
+    def sites(self, output: str) -> dict[str, str]:
+        """Return the name among the unknowns of each unknown size, by field: of its meter, or of the output itself."""
+        return {field: f"{self.meter or output}_{field}" for field in self.unknowns()}
+
+    def sized_by(self, output: str, values: Mapping[str, Any]) -> "Observation":
+        """Return how an output is measured with the sizes that stand among these values."""
+        return self.sized({field: values[site] for field, site in self.sites(output).items()})
 
     def blurred(self, width, slope) -> "Observation":
         """Return how values are measured whose noise is `width` times wider, while the output moves by `slope` per min.
