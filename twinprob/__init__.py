@@ -98,6 +98,7 @@ from .modeling import (
     StudentT,
     couple,
     covariate,
+    log10_normal,
     parameter,
     quantity,
 )
@@ -203,6 +204,7 @@ __all__ = [
     "load_experiments",
     "load_population",
     "load_trial",
+    "log10_normal",
     "log_evidence",
     "messages",
     "models",

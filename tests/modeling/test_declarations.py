@@ -236,3 +236,16 @@ def test_a_limit_that_is_no_number_is_refused(limit):
 def test_a_side_of_a_limit_that_is_none_is_refused(side):
     with pytest.raises(ValueError, match=r"level limits\[1\] must be -1 .*, 0 .* or \+1"):
         tp.Record.build({"level": ([0.0, 1.0], [1.0, 2.0], "mmol/L", [0, side])}, FEED, own=("level", "feed"))
+
+
+def test_a_prior_and_a_noise_on_the_decimal_scale_are_those_of_the_natural_one():
+    values = np.array([0.5, 2.0, 30.0])
+    exact = scipy.stats.norm(1.0, 0.3).logpdf(np.log10(values)) - np.log(values * math.log(10.0))
+    assert np.allclose(tp.log10_normal(1.0, 0.3).log_prob(values), exact, rtol=1e-5)
+    assert np.allclose(
+        tp.Multiplicative.on_log10(0.3).distribution(jnp.asarray(10.0)).log_prob(values), exact, rtol=1e-5
+    )
+    unknown = tp.Multiplicative.on_log10(dist.LogNormal(math.log(0.3), 0.1)).sd
+    assert math.exp(float(unknown.loc)) == pytest.approx(0.3 * math.log(10.0))
+    with pytest.raises(ValueError, match="needs a finite `center` and an `sd` above zero"):
+        tp.log10_normal(1.0, 0.0)

@@ -11,7 +11,19 @@ import numpyro.distributions as dist
 from .observation import Observation
 
 # The dimensions of the library's tables: a quantity of such a name could not stand in one.
-DIMENSIONS = ("chain", "draw", "time", "change", "patient", "candidate", "arm", "parameter", "state", "output")
+DIMENSIONS = (
+    "chain",
+    "draw",
+    "time",
+    "change",
+    "patient",
+    "candidate",
+    "arm",
+    "parameter",
+    "state",
+    "output",
+    "experiment",
+)
 _SITES = ("start", "innovations", "volatility")
 _UNKNOWN_NUMBER = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
 _METHODS = {"initial": "State", "vector_field": "State", "output": "Output"}
@@ -142,6 +154,34 @@ def _require_distinct(cls: type, parameters: dict[str, Any]) -> None:
             )
 
 
+def log10_normal(center: float, sd: float) -> dist.LogNormal:
+    """Return the log-normal prior of a quantity whose decimal logarithm is normal.
+
+    Parameters
+    ----------
+    center, sd : float
+        Mean and standard deviation of the decimal logarithm: `log10_normal(-2.0, 0.3)` has its median at 0.01, and
+        two thirds of it lie within a factor of two.
+
+    Returns
+    -------
+    numpyro LogNormal
+
+    Raises
+    ------
+    ValueError
+        If the standard deviation is not above zero.
+
+    Examples
+    --------
+    >>> round(float(log10_normal(-2.0, 0.3).icdf(0.5)), 6)
+    0.01
+    """
+    if not (math.isfinite(center) and 0.0 < sd < math.inf):
+        raise ValueError(f"`log10_normal` needs a finite `center` and an `sd` above zero, but has {center} and {sd}.")
+    return dist.LogNormal(center * _LN10, sd * _LN10)
+
+
 def median(prior: Any) -> float:
     """Return the median of a prior where it is known in closed form, else NaN: a parameter's value while it is known.
 
@@ -156,6 +196,7 @@ def median(prior: Any) -> float:
     return math.nan
 
 
+_LN10 = math.log(10.0)
 _NORMAL_QUARTILE = 0.6744897501960817
 _MEDIANS: tuple[tuple[type, tuple[str, ...], Any], ...] = (
     (dist.Normal, ("loc",), lambda loc: loc),

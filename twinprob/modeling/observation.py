@@ -161,6 +161,13 @@ class Multiplicative(AbstractNoise):
         """Refuse a noise of no size."""
         require_sizes(self, sd=number(0.0, above=True))
 
+    @classmethod
+    def on_log10(cls, sd: float) -> "Multiplicative":
+        """Return the noise whose decimal logarithm has standard deviation `sd`; of an unknown one, a `LogNormal`."""
+        if isinstance(sd, dist.LogNormal):
+            return cls(sd=dist.LogNormal(sd.loc + math.log(math.log(10.0)), sd.scale))
+        return cls(sd=sd * math.log(10.0))
+
     def blurred(self, factor, extra):  # noqa: D102
         return dataclasses.replace(self, sd=factor * self.sd)
 
