@@ -158,7 +158,10 @@ class Elowitz(tp.AbstractModel):
         pass
 
     class Output(eqx.Module):
-        fluorescence: Array = tp.quantity("1", noise=sized(1e-5, 1e3))
+        # The log likelihood that the collection's tools are tested against is that of a normal log10.
+        fluorescence: Array = tp.quantity(
+            "1", noise=tp.Observation(tp.Multiplicative.on_log10(dist.LogUniform(1e-5, 1e3)))
+        )
 
     KM: float = wide(1e-5, 1e3)
     eff: float = wide(1e-5, 1e3)
@@ -240,7 +243,7 @@ ELOWITZ_NOMINAL = {
     "tps_repr": 1.00000000000883e-05,
     "background": 10.0**-4.98107438218408,
     "scale": 10.0**-0.279017032524776,
-    "fluorescence_additive": 10.0**-1.14362512938604,
+    "fluorescence_sd": math.log(10.0) * 10.0**-1.14362512938604,
 }
 ELOWITZ_LOG_LIKELIHOOD = 63.20279991419332
 

@@ -17,6 +17,7 @@ from ..patient.require import number, require_kind, require_settings, require_si
 from .correlated import Correlated, Error, Heard, either
 
 _TINY = 1e-300
+_LN10 = math.log(10.0)
 _T_PARTS = 12
 _DRIFT = "drift_"
 
@@ -163,10 +164,15 @@ class Multiplicative(AbstractNoise):
 
     @classmethod
     def on_log10(cls, sd: float) -> "Multiplicative":
-        """Return the noise whose decimal logarithm has standard deviation `sd`; of an unknown one, a `LogNormal`."""
+        """Return the noise whose decimal logarithm has standard deviation `sd`, or a LogNormal or LogUniform prior of it.
+
+        The unknown size is that of the natural logarithm, log(10) times as large.
+        """
         if isinstance(sd, dist.LogNormal):
-            return cls(sd=dist.LogNormal(sd.loc + math.log(math.log(10.0)), sd.scale))
-        return cls(sd=sd * math.log(10.0))
+            return cls(sd=dist.LogNormal(sd.loc + math.log(_LN10), sd.scale))
+        if isinstance(sd, dist.LogUniform):
+            return cls(sd=dist.LogUniform(sd.low * _LN10, sd.high * _LN10))
+        return cls(sd=sd * _LN10)
 
     def blurred(self, factor, extra):  # noqa: D102
         return dataclasses.replace(self, sd=factor * self.sd)
