@@ -23,7 +23,6 @@ from .methods.sampled import AbstractMethod, Sampled, Sampler
 from .simulable import noted, simulable
 from .together import Together, together
 from .twin import Twin
-from .unknowns import AbstractDensity
 from .vanishing import require_draws_of_something, require_something
 from .window import require_window, windowed
 
@@ -138,13 +137,13 @@ def fit(
         return _together(model, record, population, observations, integrator, (shared, own), method, progress, key)
     if shared or own:
         raise ValueError("`shared` and `own` speak of several experiments: give records by name, `{name: record, …}`.")
-    model, record, given = personal(model, record, population, observations)
-    integrator, notes = suited(model, record, given, integrator)
+    model, whole, given = personal(model, record, population, observations)
+    integrator, notes = suited(model, whole, given, integrator)
     sample_key, _ = jax.random.split(key)
-    found = windowed(model, record, given, integrator, window, key=jax.random.fold_in(sample_key, 1))
-    recent, past = (record, None) if found is None else (found.record, found.past)
+    found = windowed(model, whole, given, integrator, window, key=jax.random.fold_in(sample_key, 1))
+    recent, past = (whole, None) if found is None else (found.record, found.past)
     density = joint(model, recent, observations=given, integrator=integrator, past=past)
-    notes = notes if found is None else (*notes, found.said(record.start))
+    notes = notes if found is None else (*notes, found.said(whole.start))
     try:
         sampled, why = sampled_by(density, method, sample_key, progress)
     except (RuntimeError, ValueError):
@@ -159,7 +158,7 @@ def fit(
             importance_ess=float(np.fmin(sampled.importance_ess, found.effective)),
         )
     how = dict(given or {})
-    twin = twin_of(density, recent, how, sampled, key=key, population=learned, notes=notes, whole=record)
+    twin = twin_of(density, recent, how, sampled, key=key, population=learned, notes=notes, whole=whole)
     require_draws_of_something(twin)
     return dataclasses.replace(twin, method=method)
 
@@ -192,7 +191,7 @@ def posed_together(
     if not records or not all(isinstance(name, str) and name.isidentifier() for name in records):
         raise ValueError("Experiments are records by name, `{name: record, …}`, each name a word such as `control`.")
     posed_ = {name: personal(model, record, population, observations) for name, record in records.items()}
-    chosen = [suited(*one, integrator) for one in posed_.values()]
+    chosen = [suited(one, record, given, integrator) for one, record, given in posed_.values()]
     how = max((one for one, _ in chosen), key=_effort)
     members = {
         name: joint(one, record, observations=given, integrator=how) for name, (one, record, given) in posed_.items()
@@ -207,7 +206,7 @@ def _effort(integrator: AbstractIntegrator | None) -> tuple[bool, int]:
     return not steps, integrator.refine if isinstance(integrator, FixedStep) else 0
 
 
-def sampled_by(density: AbstractDensity, method, key, progress=None) -> tuple[Sampled, tuple[str, ...]]:
+def sampled_by(density: Any, method, key, progress=None) -> tuple[Sampled, tuple[str, ...]]:
     """Return what a method sampled, by default Laplace, or NUTS where k-hat says so, with a note of it."""
     sampled = (Laplace() if method is None else method).sample(density, key=key, progress=progress)
     if method is not None or sampled.khat < 0.7:

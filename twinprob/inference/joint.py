@@ -80,6 +80,9 @@ class Joint(AbstractDensity):
             priors["state_innovations"] = dist.Normal(0.0, 1.0).expand([count]).to_event(1)
         return priors
 
+    def measurements(self) -> dict[str, Data]:  # noqa: D102
+        return self.data
+
     def innovations(self) -> tuple[str, ...]:  # noqa: D102
         state = () if self.past is None else ("state_innovations",)
         return (*(f"{name}_innovations" for name, _ in self.knots), *state)

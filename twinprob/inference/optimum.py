@@ -30,9 +30,8 @@ class Likelihood(AbstractDensity):
 
     density: AbstractDensity
 
-    @property
-    def data(self):  # noqa: D102
-        return self.density.data
+    def measurements(self):  # noqa: D102
+        return self.density.measurements()
 
     def sites(self):  # noqa: D102
         return self.density.sites()
@@ -152,7 +151,7 @@ def optimum(
     """
     if not (isinstance(starts, int) and starts >= 1):
         raise ValueError(f"Argument `starts` must be a whole number from 1, but is {starts!r:.20}.")
-    density: AbstractDensity
+    density: Any
     if isinstance(record, Mapping):
         density = posed_together(model, record, None, observations, integrator, shared, own)[0]
     else:
@@ -163,7 +162,8 @@ def optimum(
             "A model with a parameter that moves in time has no largest likelihood: its path would follow every "
             "measurement. Hold it still, `model.vary(name=None)`, or use `fit`."
         )
-    alone, begin = Likelihood(density), spread_starts(density, starts)
+    alone: Any = Likelihood(density)
+    begin = spread_starts(density, starts)
     if parts.scale.any():
         begin = climb_from(alone, begin, ~parts.scale, _ITERATIONS[0], _TOLERANCE).positions
     ends = climb_from(alone, begin, np.ones(density.size, bool), _ITERATIONS[1], _TOLERANCE)
@@ -175,7 +175,7 @@ def optimum(
             "priors (`simulate` shows one patient)."
         )
     values: dict[str, Any] = density.constrain(ends.positions[order[0]])
-    count = sum(int(np.sum(data.present)) for data in density.data.values())
+    count = sum(int(np.sum(data.present)) for data in density.measurements().values())
     return Optimum({name: float(x) for name, x in values.items()}, float(levels[order[0]]), levels[order], count)
 
 

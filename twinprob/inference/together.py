@@ -31,9 +31,7 @@ class Together(AbstractDensity):
         """Their names, in the order that compiled code knows them in."""
         return tuple(sorted(self.members))
 
-    @property
-    def data(self) -> dict[str, Data]:  # type: ignore[override]
-        """The measurements of every output of every experiment."""
+    def measurements(self) -> dict[str, Data]:  # noqa: D102
         return {of(name, e): data for e in self.experiments for name, data in self.members[e].data.items()}
 
     def site(self, name: str, experiment: str) -> str:

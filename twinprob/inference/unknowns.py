@@ -129,7 +129,9 @@ class AbstractUnknowns(eqx.Module):
 class AbstractDensity(AbstractUnknowns):
     """The joint density of unknowns and measurements, by what a solve lets expect of each measurement."""
 
-    data: eqx.AbstractVar[dict[str, Data]]
+    @abstractmethod
+    def measurements(self) -> dict[str, Data]:
+        """Return the measurements of each output."""
 
     @abstractmethod
     def means(self, values: Mapping[str, Any]) -> tuple[dict[str, Array], Array]:
@@ -141,8 +143,8 @@ class AbstractDensity(AbstractUnknowns):
 
     def log_likelihood(self, values: Mapping[str, Any], means: Mapping[str, Array]) -> dict[str, Array]:
         """Return the log density of each measurement by output; padding counts zero."""
-        measured = self.measured(means, values)
-        return {name: d.elementwise(jnp.asarray(self.data[name].values)) for name, d in measured.items()}
+        measured, seen = self.measured(means, values), self.measurements()
+        return {name: d.elementwise(jnp.asarray(seen[name].values)) for name, d in measured.items()}
 
     def log_density(self, position: Float[Array | np.ndarray, " unknown"]) -> Array:
         """Return log p(position, data); minus infinity where the model cannot be solved."""

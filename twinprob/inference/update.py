@@ -162,7 +162,7 @@ def _refitted(twin: Twin, record: Record, reason: str, late: bool, outcomes: Out
     entry = {"time": record.end, "method": provenance["method"], "share": None, "late": late, "refit": reason}
     provenance = {**provenance, **_logged(twin.provenance, entry), "notes": [note, *provenance["notes"]]}
     attrs = {**again.tree.attrs, "provenance": provenance}
-    groups = {name: node.to_dataset() for name, node in again.tree.children.items()}
+    groups: dict[str, Any] = {str(name): node.to_dataset() for name, node in again.tree.children.items()}
     return replace(again, tree=tree({**groups, **_remembering(outcomes)}, attrs))
 
 

@@ -164,7 +164,7 @@ class Multiplicative(AbstractNoise):
 
     @classmethod
     def on_log10(cls, sd: float) -> "Multiplicative":
-        """Return the noise whose decimal logarithm has standard deviation `sd`, or a LogNormal or LogUniform prior of it.
+        """Return the noise whose decimal logarithm has deviation `sd`, or a LogNormal or LogUniform prior of it.
 
         The unknown size is that of the natural logarithm, log(10) times as large.
         """
