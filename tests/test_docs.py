@@ -19,8 +19,9 @@ MODULES = sorted(
 LONG = {
     f"docs/{name}.md"
     for name in (
-        "calibration", "cardiovascular", "cohort", "identifiability", "measurements", "next_measurement", "page",
-        "population", "recommending", "respiratory", "sepsis", "virtual_trials", "write_a_protocol",
+        "add_a_model", "calibration", "cardiovascular", "cohort", "identifiability", "measurements", "metabolic",
+        "next_measurement", "page", "population", "recommending", "respiratory", "sepsis", "virtual_trials", "watching",
+        "write_a_protocol",
     )
 }  # fmt: skip
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

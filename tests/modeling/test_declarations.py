@@ -178,3 +178,74 @@ def test_many_values_at_once_are_still_one_number_each():
     rates = np.array([0.1, 0.2])
     level = jax.vmap(lambda rate: tp.simulate(Tank(rate=rate), FEED, [0.0, 600.0]).output.level[-1])(rates)
     assert np.allclose(level, 0.1 / rates / 10.0, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("prior", "message"),
+    [
+        ((0.5, 1.0), "has a `tuple` as prior: give a distribution of numpyro"),
+        (0.5, "has a `float` as prior"),
+        (scipy.stats.norm(0.0, 1.0), "has a `rv_continuous_frozen` as prior"),
+        (dist.LogNormal, "has a `ABCMeta` as prior|has a `DistributionMeta` as prior"),
+        (dist.Poisson(3.0), "has a prior of whole numbers"),
+        (dist.Normal(np.zeros(2), 1.0), r"has a prior of shape \(2,\)"),
+    ],
+)
+def test_a_prior_that_is_none_of_one_real_number_is_refused_when_the_class_is_read(prior, message):
+    with pytest.raises(ValueError, match=f"Parameter `other` of model `Other` ({message})"):
+        declared(other=tp.parameter(prior, value=1.0, unit="1", source="setting"))
+
+
+@pytest.mark.parametrize("noise", [tp.Gaussian(additive=0.1), 0.1], ids=["bare noise", "number"])
+def test_a_noise_that_is_no_observation_is_refused_when_the_class_is_read(noise):
+    class Output(eqx.Module):
+        level: Array = tp.quantity("mmol/L", "level", noise=noise)
+
+    with pytest.raises(ValueError, match=r"Output `level` of model `Other` has a `.*` as noise: write"):
+        changed(Output=Output)
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        lambda self, amount: math.exp(-amount),
+        lambda self, amount: math.exp(-self.rate),
+        lambda self, amount: np.asarray(self.rate) * amount,
+        lambda self, amount: amount if amount > 1.0 else 1.0,
+    ],
+    ids=["math of a state", "math of a parameter", "numpy", "if"],
+)
+def test_equations_that_need_a_number_while_they_are_compiled_are_named(rate):
+    model = changed(vector_field=lambda self, time, state, inputs: self.State(amount=rate(self, state.amount)))
+    with pytest.raises(TypeError, match=r"`vector_field` of model `Other` decides by, or converts, .* `jnp.where"):
+        tp.simulate(model, FEED, [0.0, 60.0])
+
+
+def test_limits_of_other_libraries_become_numbers_of_python():
+    how = tp.Observation(tp.StudentT(additive=0.1, df=np.float64(5.0)), lower=jnp.asarray(0.5), upper=np.int64(3))
+    assert [type(x) for x in (how.lower, how.upper, how.noise.df)] == [float] * 3
+
+
+@pytest.mark.parametrize("limit", ["0.1", np.zeros(2), dist.Normal(0.0, 1.0)])
+def test_a_limit_that_is_no_number_is_refused(limit):
+    with pytest.raises(ValueError, match="A detection limit or a number of degrees of freedom is"):
+        tp.Observation(tp.Gaussian(additive=0.1), lower=limit)
+
+
+@pytest.mark.parametrize("side", [0.5, 3, True, "<"])
+def test_a_side_of_a_limit_that_is_none_is_refused(side):
+    with pytest.raises(ValueError, match=r"level limits\[1\] must be -1 .*, 0 .* or \+1"):
+        tp.Record.build({"level": ([0.0, 1.0], [1.0, 2.0], "mmol/L", [0, side])}, FEED, own=("level", "feed"))
+
+
+def test_a_prior_and_a_noise_on_the_decimal_scale_are_those_of_the_natural_one():
+    values = np.array([0.5, 2.0, 30.0])
+    exact = scipy.stats.norm(1.0, 0.3).logpdf(np.log10(values)) - np.log(values * math.log(10.0))
+    assert np.allclose(tp.log10_normal(1.0, 0.3).log_prob(values), exact, rtol=1e-5)
+    assert np.allclose(
+        tp.Multiplicative.on_log10(0.3).distribution(jnp.asarray(10.0)).log_prob(values), exact, rtol=1e-5
+    )
+    unknown = tp.Multiplicative.on_log10(dist.LogNormal(math.log(0.3), 0.1)).sd
+    assert math.exp(float(unknown.loc)) == pytest.approx(0.3 * math.log(10.0))
+    with pytest.raises(ValueError, match="needs a finite `center` and an `sd` above zero"):
+        tp.log10_normal(1.0, 0.0)

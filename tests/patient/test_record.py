@@ -401,3 +401,22 @@ def test_a_later_start_keeps_what_was_measured_at_it_and_sets_the_rest_aside():
     later = record.since(60.0)
     assert later.observations["glucose"].times.tolist() == [60.0, 120.0]
     assert later.start == 60.0
+
+
+REPLICATED = ([0.0, 0.0, 5.0, 5.0, 9.0], [1.0, 1.2, 2.0, 2.0, 3.0], "1")
+
+
+def test_replicates_are_all_kept_where_they_are_said_to_be_some():
+    record = Record.build({"signal": REPLICATED}, own=("signal",), replicates=("signal",))
+    assert list(record.observations["signal"].values) == REPLICATED[1]
+    assert not record.skipped
+
+
+def test_two_values_of_one_time_are_refused_with_the_remedy_for_replicates():
+    with pytest.raises(ValueError, match=r"two different values at time 0 min .* `Record.build\(…, replicates="):
+        Record.build({"signal": REPLICATED}, own=("signal",))
+
+
+def test_replicates_of_what_the_record_does_not_hold_are_refused():
+    with pytest.raises(ValueError, match="names `other`, which the record does not hold"):
+        Record.build({"signal": REPLICATED}, own=("signal",), replicates=("other",))

@@ -396,6 +396,20 @@ LINES = {
         "`one_comp_mm_elim_abs` (posteriordb), default fit, 20 keys, against quadrature",
         "all 12 quantiles within 5 % in ≥ 19 of 20, else the tail is named",
     ),
+    "09.3": Line(
+        "Robertson, a 50-state chain, Boehm-like and Elowitz-like networks, default settings",
+        "solved, density within 2e-3 of rtol 1e-10, choice said; stiff fit ≤ 10 × the fixed-step one",
+    ),
+    "09.4": Line(
+        "Five PEtab problems of the public collection typed in or read (densities at nominal from the collection), "
+        "several conditions, events, shared noise",
+        "density within 2e-3; optimum within .5 of the best known; verdicts against literature",
+    ),
+    "09.9": Line(
+        "Friction: each of a modeler's usual mistakes, and the page on adding a model",
+        "one sentence each; docs/add_a_model.md shows two experiments, a lag, replicates, a shared noise, and its code "
+        "runs",
+    ),
     "10.1": Line(
         "Every protocol table cell by cell and for totality; state machines against hand-made traces",
         "100 %; gaps of the printed tables listed",

@@ -156,8 +156,8 @@ class Loop(eqx.Module):
             if how is not None and how.noise is not None:
                 noise = how.noise
             else:
-                sizes = {f: chart.sizes[f"{name}_{f}"] for f in observation.noise.unknowns()}
-                noise = observation.sized(sizes).noise
+                sites = observation.sites(name)
+                noise = observation.sized({f: chart.sizes[sites[f]] for f in observation.noise.unknowns()}).noise
             value = noise.distribution(truth[name]).sample(noise_key)
             value = jnp.clip(value, observation.lower, observation.upper)
             if how is not None:

@@ -157,7 +157,7 @@ class _Worlds:
             return None
         posterior, sizes = twin.group("posterior"), {}
         for i, (part, prior) in enumerate(observation.unknowns().items()):
-            label, key = f"{variable}_{part}", jax.random.fold_in(self.size_key, i)
+            label, key = observation.sites(variable)[part], jax.random.fold_in(self.size_key, i)
             known = label in posterior and variable not in own
             drawn = posterior[label].values.ravel() if known else prior.sample(key, (twin.draws,))
             sizes[part] = np.asarray(drawn, float)

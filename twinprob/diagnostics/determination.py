@@ -206,7 +206,7 @@ def _size_prior(twin: Twin, name: str) -> dist.Distribution | None:
     for output, declared in twin.model.quantities(twin.model.Output).items():
         observation = twin.observations.get(output, declared.noise)
         for field, prior in observation.unknowns().items() if observation is not None else ():
-            if name == f"{output}_{field}":
+            if name == observation.sites(output)[field]:
                 return prior
     return None
 

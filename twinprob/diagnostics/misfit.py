@@ -214,7 +214,7 @@ def _step(values: np.ndarray) -> float:
 def _sized(twin: Twin, name: str, observation: Observation) -> Observation:
     """Return how an output is measured with one size of noise: the posterior's median where it was inferred."""
     posterior, noise = twin.group("posterior"), observation.noise
-    sizes = {field: float(np.median(posterior[f"{name}_{field}"])) for field in observation.unknowns()}
+    sizes = {field: float(np.median(posterior[site])) for field, site in observation.sites(name).items()}
     arrays = {f.name: getattr(noise, f.name) for f in dataclasses.fields(noise)}
     sizes |= {field: float(np.median(value)) for field, value in arrays.items() if isinstance(value, np.ndarray)}
     return observation.sized(sizes)

@@ -14,6 +14,7 @@ from ..patient.record import Series
 from ..patient.units import convert
 
 _SAME_TIME = 1e-9
+_NEVER = 1e12  # where no change is: finite, so that its derivatives are
 _SUBSTEPS = (2, 4, 6, 12, 24)
 _USUAL, _OTHER = 6, (2, 24)
 _CHEAPER = 1.5
@@ -34,6 +35,8 @@ class Segments(eqx.Module):
     before : (input,) the inputs just before the first segment
     substeps : int, fixed integration steps per segment
     linear : bool, whether any input runs linearly within segments
+    edges, jumps, delayed : (edge,) when an input that acts later changes, by how much, and which it is (int); None
+        where no input has a lag. Levels hold such an input as it was before every change.
     """
 
     start: np.ndarray
@@ -44,6 +47,9 @@ class Segments(eqx.Module):
     before: np.ndarray
     substeps: int = eqx.field(static=True)
     linear: bool = eqx.field(static=True)
+    edges: np.ndarray | None = None
+    jumps: np.ndarray | None = None
+    delayed: np.ndarray | None = None
 
 
 def bucket(count: int, smallest: int = 8) -> int:
@@ -96,6 +102,7 @@ def build(
     *,
     origin: float | None = None,
     alike: bool = False,
+    delays: bool = False,
 ) -> tuple[Segments, np.ndarray]:
     """Cut start…stop (min) into segments and locate report times among their borders.
 
@@ -110,12 +117,20 @@ def build(
     alike : bool
         Whether timelines shall have the same number of steps in a segment, unless another is far cheaper: they can
         then share a program.
+    delays : bool
+        Whether the caller lets inputs act later than they are given (`delays.delayed`).
 
     Returns
     -------
     segments : Segments, in the model's time unit
     index : (time,) int, border index of each report time: 0 is the start
+
+    Raises
+    ------
+    ValueError
+        If the timeline is too long, an input is unknown somewhere, or one has a lag and the caller knows none.
     """
+    drives, late = _parted(model, drives, stop, delays)
     origin = start if origin is None else origin
     processes = model.processes()
     unit = minutes_per_unit(model)
@@ -155,8 +170,37 @@ def build(
         before=before,
         substeps=substeps,
         linear=any(linear for _, _, linear in drives.values()),
+        **late,
     )
     return segments, index.astype(np.int32)
+
+
+def _parted(model, drives: Mapping[str, Drive], stop: float, delays: bool):
+    """Part inputs that act later into what they were before every change, and their changes."""
+    lags = {name: q.lag for name, q in model.quantities(model.Input).items() if q.lag}
+    if not lags:
+        return drives, {}
+    if not delays:
+        raise ValueError(
+            f"Input `{next(iter(lags))}` of model `{type(model).__name__}` acts after a lag, which `simulate`, `fit` "
+            "and `forecast` can follow, and nothing else yet: fit the whole record again in place of an update."
+        )
+    kept, edges, jumps, which = dict(drives), [], [], []
+    for place, name in enumerate(drives):
+        if name in lags:
+            times, values, _ = drives[name]
+            kept[name] = (times[:1], values[:1], False)
+            soon = times[1:] <= stop
+            edges.append(times[1:][soon])
+            jumps.append(np.diff(values)[soon])
+            which.append(np.full(int(soon.sum()), place))
+    unit, count = minutes_per_unit(model), sum(map(len, edges))
+    pad = (0, doubled(count, 4) - count)  # few numbers of changes, so that programs are shared
+    return kept, {
+        "edges": np.pad(np.concatenate(edges) / unit, pad, constant_values=_NEVER),
+        "jumps": np.pad(np.concatenate(jumps), pad),
+        "delayed": np.pad(np.concatenate(which).astype(np.int32), pad),
+    }
 
 
 def padded(segments: Segments, size: int) -> Segments:

@@ -15,6 +15,7 @@ from ..patient.inputs import Inputs
 from ..patient.record import Series
 from ..patient.record_checks import begun
 from ..patient.require import require_each, require_kinds, require_times
+from .delays import arrived, delayed, lags_of
 from .integrators import AbstractIntegrator, FixedStep, Halved
 from .programs import compiled
 from .segments import Segments, bucket, build, drives, padded
@@ -151,6 +152,18 @@ def _by_constants(cross, model, d_model, points):
     return list(zip(jacobians, [changes[i] for i in moving], strict=True))
 
 
+def crossed(state, values, segments: Segments, model, integrator, lags=None) -> tuple[Array, Array]:
+    """Return the state at every border of the segments, (segment + 1, state), and whether every one was solved.
+
+    `values` (segment, parameter) are the unknowns in each; `lags` (input,) of segments with edges.
+    """
+    timeline, places, layout = timeline_of(segments), None, layout_of(segments, model.unknowns())
+    if lags is not None:
+        timeline, values, places = delayed(segments, values, lags)
+    states, solved = borders(state, values, timeline, model, integrator=integrator, layout=layout)
+    return (states if places is None else states[places]), solved
+
+
 def _finite(x):
     return jnp.where(jnp.isfinite(x), x, 0.0)
 
@@ -220,7 +233,7 @@ def simulate(model, inputs: Inputs, times, *, measured=None, start: float | None
     start = begun(inputs, float(times[0])) if start is None else float(start)
     known = dataclasses.replace(model, unknown=(), priors={})
     require_complete(known)
-    segments, index = build(known, drives(known, inputs, measured or {}), start, float(times[-1]), times)
+    segments, index = build(known, drives(known, inputs, measured or {}), start, float(times[-1]), times, delays=True)
     segments = padded(segments, bucket(len(segments.start), 16))
     integrator = FixedStep() if integrator is None else integrator
     output, state, solved, error = _simulate(known, segments, index, integrator)
@@ -233,11 +246,12 @@ def _simulate(model, segments, index, integrator):
         model, possible = _possible(model)
         first = model.initial(model.Input(*segments.before))
         values = jnp.zeros((len(segments.start), 0))
-        states, solved = borders(
-            pack(first), values, timeline_of(segments), model, integrator=integrator, layout=layout_of(segments, ())
-        )
+        shown, lags = segments, None if segments.edges is None else lags_of(model)
+        states, solved = crossed(pack(first), values, segments, model, integrator, lags)
+        if lags is not None:
+            shown = arrived(segments, lags)
         reported = states[index]
-        return reported, outputs_at(model, reported, index, segments), (solved > 0) & possible
+        return reported, outputs_at(model, reported, index, shown), (solved > 0) & possible
 
     reported, output, solved = solve(integrator, model)
     if isinstance(integrator, FixedStep):

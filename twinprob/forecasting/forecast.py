@@ -234,7 +234,7 @@ def forecast(
     require_from_now(twin, plan)
     given = twin.record.inputs.then(plan, twin.now)
     driven = drives(model, given, twin.record.observations, weight=twin.record.weight)
-    segments, index = build(model, driven, twin.now, float(times[-1]), times, origin=twin.record.start)
+    segments, index = build(model, driven, twin.now, float(times[-1]), times, origin=twin.record.start, delays=True)
     posterior, state = twin.group("posterior"), twin.group("state")
     require_room("A forecast", twin.draws * len(segments.start) * len(state), "fewer hours, times or draws")
     draws = twin.draws
@@ -380,8 +380,9 @@ def _sized(observation: Observation, output: str, values, key) -> Observation:
     """Return how an output is measured with noise of the draw's size, or of one from its prior while unmeasured."""
     priors = observation.unknowns()
     keys = jax.random.split(key, max(len(priors), 1))
+    sites = observation.sites(output)
     sizes = {
-        field: values[f"{output}_{field}"] if f"{output}_{field}" in values else prior.sample(k)
+        field: values[sites[field]] if sites[field] in values else prior.sample(k)
         for (field, prior), k in zip(priors.items(), keys, strict=False)
     }
     return observation.sized(sizes)

@@ -4,11 +4,13 @@
 """
 
 from .cohort import Cohort, load_cohort
+from .experiments import Experiments, load_experiments
 from .fit import fit
 from .fit_cohort import fit_cohort
 from .fit_population import fit_population
 from .joint import Joint, joint
 from .methods import NUTS, SMC, Filter, Laplace, Variational
+from .optimum import Optimum, optimum
 from .population import Population, load_population
 from .twin import Twin, load
 from .update import update
@@ -17,9 +19,11 @@ __all__ = [
     "NUTS",
     "SMC",
     "Cohort",
+    "Experiments",
     "Filter",
     "Joint",
     "Laplace",
+    "Optimum",
     "Population",
     "Twin",
     "Variational",
@@ -29,6 +33,8 @@ __all__ = [
     "joint",
     "load",
     "load_cohort",
+    "load_experiments",
     "load_population",
+    "optimum",
     "update",
 ]

@@ -31,11 +31,20 @@ VERSIONS = ("twinprob", "jax", "numpyro", "diffrax", "equinox", "numpy", "xarray
 
 
 def twin_of(
-    density: Joint, record: Record, observations, sampled: Sampled, *, key, population="", notes=(), whole=None
+    density: Joint,
+    record: Record,
+    observations,
+    sampled: Sampled,
+    *,
+    key,
+    population="",
+    notes=(),
+    whole=None,
+    experiments=(),
 ) -> Twin:
     """Return the twin that holds what a method sampled; `key` is that of the whole fit.
 
-    Where `record` is the end of a longer one, that is `whole`.
+    Where `record` is the end of a longer one, that is `whole`; where others were fitted with it, all are `experiments`.
     """
     whole = record if whole is None else whole
     _, describe_key = jax.random.split(key)
@@ -63,6 +72,7 @@ def twin_of(
         "notes": [*notes, *record.notes, *([record.ledger.said()] if record.ledger.lost else []), *sampled.notes],
         **figures,
     }
+    provenance |= {"experiments": list(experiments)} if experiments else {}
     attrs = {"title": f"twinprob: {type(model).__name__}", "inference_library": "twinprob", "provenance": provenance}
     return Twin(model, whole, tree(groups, attrs), observations, integrator, past=density.past)
 

@@ -132,8 +132,7 @@ class Filtered(AbstractUnknowns):
         values, bare = self.constrain(position), self.bare
         how = []
         for name in self.names:
-            observation = bare.observations[name]
-            how.append(observation.sized({f: values[f"{name}_{f}"] for f in observation.unknowns()}))
+            how.append(bare.observations[name].sized_by(name, values))
         model = dataclasses.replace(bare.model, priors={}, motions={})
         bijectors = {n: dist.biject_to(bare.model.prior(n).support) for n in bare.model.processes()}
         return _Given(model, bare.model.processes(), bijectors, values, how, bare.integrator, self)

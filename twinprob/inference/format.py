@@ -24,7 +24,13 @@ from .survey import require_plain, surveyed
 VERSION = 2
 _LARGEST = 64 * 2**30  # bytes, setting: no file of ten thousand patients is a tenth as large
 _COMPARED = ("twinprob", "jax")
-_READERS = {"twin": "load", "cohort": "load_cohort", "population": "load_population", "trial": "load_trial"}
+_READERS = {
+    "twin": "load",
+    "cohort": "load_cohort",
+    "population": "load_population",
+    "trial": "load_trial",
+    "experiments": "load_experiments",
+}
 
 
 def save(
@@ -37,7 +43,7 @@ def save(
     path : str or Path
         Replaced if it exists.
     noun : str
-        What it is: twin, cohort, population or trial.
+        What it is: twin, cohort, population, trial or experiments.
     tree : xarray.DataTree
     described : mapping
         What JSON can hold.
@@ -117,7 +123,7 @@ def opened(path: Any, noun: str) -> Iterator[Stored]:
     ----------
     path : str or Path
     noun : str
-        What it should be: twin, cohort, population or trial.
+        What it should be: twin, cohort, population, trial or experiments.
 
     Raises
     ------
@@ -193,12 +199,13 @@ def _named() -> Iterator[None]:
 
 def _version(format: Any, noun: str) -> int:
     """Return the version of the format, or say what the file is instead."""
-    match = re.fullmatch(r"twinprob\.(twin|cohort|population|trial)/(\d{1,6})", str(format))
+    match = re.fullmatch(r"twinprob\.(twin|cohort|population|trial|experiments)/(\d{1,6})", str(format))
     if match is None:
         stated = "none" if format is None else shown(str(format))
         raise Misfit(f"it was not written by twinprob (its format is {stated}); open it with xarray.open_datatree")
     if match[1] != noun:
-        raise Misfit(f"it holds a {match[1]}: read it with `tp.{_READERS[match[1]]}`")
+        what = match[1] if match[1].endswith("s") else f"a {match[1]}"
+        raise Misfit(f"it holds {what}: read it with `tp.{_READERS[match[1]]}`")
     if not 1 <= int(match[2]) <= VERSION:
         raise Misfit(
             f"its format is `twinprob.{noun}/{match[2]}`, and this twinprob reads up to /{VERSION}: install a newer one"

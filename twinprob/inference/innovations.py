@@ -24,7 +24,7 @@ def innovation_rows(joint: Joint, name: str, means, slopes, position):
     -------
     rows : (time, 2, unknown), weights : (time, 2)
     """
-    value = jnp.asarray(joint.data[name].values)
+    value = jnp.asarray(joint.measurements()[name].values)
 
     def of(mean, q):
         found = joint.measured({**means, name: mean}, joint.constrain(q))[name].innovations(value)

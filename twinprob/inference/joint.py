@@ -7,15 +7,15 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
+from ..dynamics.delays import arrived, lags_of
 from ..dynamics.inside import landed
 from ..dynamics.integrators import AbstractIntegrator, FixedStep
 from ..dynamics.segments import Segments, bucket, doubled, knots, minutes_per_unit, padded, scale
-from ..dynamics.simulate import borders, layout_of, outputs_at, slopes_at, timeline_of
+from ..dynamics.simulate import crossed, outputs_at, slopes_at
 from ..modeling.declarations import require_complete
 from ..modeling.measured import Measured
 from ..modeling.model import AbstractModel, nearest, pack
@@ -26,13 +26,13 @@ from ..patient.units import reach
 from .data import Data, data_of, panels_of, require_noise, with_covariates
 from .past import Past
 from .timeline import crowded, stop_of, timeline
-from .unknowns import IMPOSSIBLE, LARGEST, AbstractUnknowns, is_real
+from .unknowns import IMPOSSIBLE, LARGEST, AbstractDensity, is_real
 
 _MANY = 1024
 SEGMENTS, _KNOTS = 192, 64  # times `scale`: how many segments, and how many knots and measurements of each kind
 
 
-class Joint(AbstractUnknowns):
+class Joint(AbstractDensity):
     """One patient's joint density of parameters and data; call it inside a NumPyro model to use it as a part.
 
     Every unknown is a NumPyro sample site: `<name>` for a parameter; for one that varies, `<name>_start`, the standard
@@ -71,15 +71,35 @@ class Joint(AbstractUnknowns):
                     priors[f"{name}_volatility"] = processes[name].sd
             else:
                 priors[name] = self.model.prior(name)
-        for output, observation in self.observations.items():
+        for output, observation in sorted(self.observations.items()):  # the order that compiled code knows them in
+            sites = observation.sites(output)
             for field, prior in observation.unknowns().items():
-                priors[f"{output}_{field}"] = prior
+                priors.setdefault(sites[field], prior)
         if self.past is not None:
             count = len(self.model.quantities(self.model.State))
             priors["state_innovations"] = dist.Normal(0.0, 1.0).expand([count]).to_event(1)
         return priors
 
-    # ---- from unknowns to outputs -----------------------------------------------------------------------------
+    def measurements(self) -> dict[str, Data]:  # noqa: D102
+        return self.data
+
+    def innovations(self) -> tuple[str, ...]:  # noqa: D102
+        state = () if self.past is None else ("state_innovations",)
+        return (*(f"{name}_innovations" for name, _ in self.knots), *state)
+
+    def scales(self) -> dict[str, bool]:  # noqa: D102
+        sites = self.sites()
+        found = {f"{name}_volatility": True for name, _ in self.knots if f"{name}_volatility" in sites}
+        for output, observation in self.observations.items():
+            # Without paths, nothing can follow so many measurements that their noise vanishes: its size climbs too.
+            few = bool(self.knots) or len(self.data[output].values) <= _MANY
+            found |= {site: few or found.get(site, False) for site in observation.sites(output).values()}
+        return found
+
+    def sizes(self) -> tuple[str, ...]:  # noqa: D102
+        return tuple(
+            dict.fromkeys(site for name, how in self.observations.items() for site in how.sites(name).values())
+        )
 
     def path(self, name: str, values: Mapping[str, Any]) -> Float[Array, " knot"]:
         """Return the values of a varying parameter at its knots."""
@@ -133,15 +153,15 @@ class Joint(AbstractUnknowns):
             patient = self.model.install(unknowns, rows[0])
             first = pack(patient.initial(self.model.Input(*jnp.asarray(self.segments.before, float))))
         bare = dataclasses.replace(self.model, priors={}, motions={})
-        states, solved = borders(
-            jnp.where(jnp.isfinite(first), first, 0.0),
-            rows,
-            timeline_of(self.segments),
-            bare,
-            integrator=self.integrator,
-            layout=layout_of(self.segments, unknowns),
-        )
+        begun = jnp.where(jnp.isfinite(first), first, 0.0)
+        states, solved = crossed(begun, rows, self.segments, bare, self.integrator, self._lags(rows))
         return states, (solved > 0) & possible & jnp.all(jnp.isfinite(first)), rows
+
+    def _lags(self, rows):
+        """Return how long after it is given each input acts, (input,); None where all act at once."""
+        if self.segments.edges is None:
+            return None
+        return lags_of(self.model.install(self.model.unknowns(), rows[0]))
 
     def outputs(self, states, rows, index, at=outputs_at, after=None):
         """Return the noise-free outputs at segment borders, or with `slopes_at` their slopes; leaves (time,).
@@ -149,6 +169,8 @@ class Joint(AbstractUnknowns):
         With `after` (time,), they are so long after the starts of segments `index`.
         """
         unknowns, index, segments = self.model.unknowns(), jnp.asarray(index), self.segments
+        if segments.edges is not None:
+            segments = arrived(segments, self._lags(rows))
         if after is None:
             local, there = rows[jnp.maximum(index - 1, 0)], states[index]
         else:
@@ -198,13 +220,10 @@ class Joint(AbstractUnknowns):
         """Return the distribution of each output's measurements around the given means."""
         distributions = {}
         for name, data in self.data.items():
-            observation = self.observations[name]
-            observation = observation.sized({f: values[f"{name}_{f}"] for f in observation.unknowns()})
+            observation = self.observations[name].sized_by(name, values)
             observation = observation.blurred(data.widths, means.get(slope_of(name)))
             distributions[name] = Measured(observation, means[name], data.limits, data.present, data.gaps, data.limited)
         return distributions
-
-    # ---- the density ------------------------------------------------------------------------------------------
 
     def __call__(self) -> dict[str, Array]:
         """Run as a NumPyro model; returns every parameter (paths included)."""
@@ -220,21 +239,6 @@ class Joint(AbstractUnknowns):
             numpyro.factor("past", self.log_prior(position) - plain.log_prior(position[: plain.size]))
         numpyro.factor("solved", jnp.where(solved, 0.0, -jnp.inf))
         return parameters
-
-    def log_likelihood(self, values, means) -> dict[str, Array]:
-        """Return the log density of each measurement by output; padding counts zero."""
-        measured = self.measured(means, values)
-        return {name: d.elementwise(jnp.asarray(self.data[name].values)) for name, d in measured.items()}
-
-    def log_density(self, position: Float[Array | np.ndarray, " unknown"]) -> Array:
-        """Return log p(position, data); minus infinity where the model cannot be solved."""
-        position, possible = self.possible(position)
-        values = self.constrain(position)
-        means, solved = self.means(values)
-        likelihood = sum((jnp.sum(x) for x in self.log_likelihood(values, means).values()), jnp.zeros(()))
-        total = self.log_prior(position) + likelihood
-        fine = solved & possible & jnp.isfinite(total)
-        return jnp.where(fine, jnp.where(fine, total, 0.0), -jnp.inf)
 
 
 def joint(

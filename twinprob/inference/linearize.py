@@ -21,6 +21,7 @@ from .joint import Joint, slope_of
 from .methods.climb import split
 from .methods.modes import climb_from
 from .twin import Twin
+from .unknowns import AbstractDensity
 
 _GRID = np.linspace(-6.0, 6.0, 401)
 _PRIOR_GRID = np.linspace(-4.0, 4.0, 401)
@@ -87,7 +88,7 @@ def linearize(density: Joint, position: np.ndarray, horizons: np.ndarray) -> Lin
             rows = _innovations(density, name, means, jnp.asarray(slopes[name]), jnp.asarray(position))
             found[name], weights[name] = (np.asarray(x)[present] for x in rows)
             continue
-        sizes = [layout[f"{name}_{field}"].start for field in density.observations[name].unknowns()]
+        sizes = [layout[site].start for site in density.observations[name].sites(name).values()]
         units = np.broadcast_to(np.eye(density.size)[sizes], (int(present.sum()), len(sizes), density.size))
         found[name] = np.concatenate([slopes[name][present][:, None], units], axis=1)
         weights[name] = weights[name][present]
@@ -152,7 +153,7 @@ def _weights(density: Joint, position, means, censored: bool):
         if observation.drift is not None:
             continue
         fields = tuple(observation.unknowns())
-        sizes = [f"{name}_{field}" for field in fields]
+        sizes = [*observation.sites(name).values()]
         point = jnp.stack([position[layout[size].start] for size in sizes]) if sizes else jnp.zeros(0)
 
         def sized(noise, inner, sizes=sizes, fields=fields):
@@ -262,6 +263,17 @@ def best_position(density: Joint, *, starts: int = 8, iterations: int = 60) -> n
     RuntimeError
         If the model can be solved at none of them.
     """
+    begin, parts = spread_starts(density, starts), split(density)
+    positions, values, *_ = climb_from(density, begin, ~parts.scale, iterations, 1e-8)
+    if not np.any(np.isfinite(values)):
+        raise RuntimeError(
+            f"The model could not be solved at any of {starts} starting points; check the units of the record's inputs."
+        )
+    return positions[int(np.argmax(np.where(np.isfinite(values), values, -np.inf)))]
+
+
+def spread_starts(density: AbstractDensity, starts: int) -> np.ndarray:
+    """Return positions evenly spread over the prior, its center first, (start, unknown); paths and scales at theirs."""
     from scipy.stats import norm, qmc  # here because importing it takes as long as half of JAX
 
     mean, variance = prior_moments(density)
@@ -272,24 +284,18 @@ def best_position(density: Joint, *, starts: int = 8, iterations: int = 60) -> n
         if len(mean) < 100
         else np.full((1, len(mean)), 0.5)
     )
-    begin = mean + spread * np.concatenate([np.zeros((1, len(mean))), norm.ppf(np.clip(points, 0.05, 0.95))])[:starts]
-    positions, values, *_ = climb_from(density, begin, ~parts.scale, iterations, 1e-8)
-    if not np.any(np.isfinite(values)):
-        raise RuntimeError(
-            f"The model could not be solved at any of {starts} starting points; check the units of the record's inputs."
-        )
-    return positions[int(np.argmax(np.where(np.isfinite(values), values, -np.inf)))]
+    return mean + spread * np.concatenate([np.zeros((1, len(mean))), norm.ppf(np.clip(points, 0.05, 0.95))])[:starts]
 
 
-def prior_moments(density: Joint) -> tuple[np.ndarray, np.ndarray]:
+def prior_moments(density: AbstractDensity) -> tuple[np.ndarray, np.ndarray]:
     """Return prior mean and variance of every unknown on the unconstrained scale, (unknown,) each, by quadrature."""
     mean, variance = np.zeros(density.size), np.ones(density.size)
     for name, place in density.layout().items():
-        if not name.endswith("_innovations"):
+        if "_innovations" not in name:
             mean[place], variance[place] = scalar_moments(density.sites()[name])
-    if density.past is not None:
+    if density.known is not None:
         places = density.places()
-        mean[places], variance[places] = density.past.center, np.sum(np.square(density.past.root), axis=1)
+        mean[places], variance[places] = density.known.center, np.sum(np.square(density.known.root), axis=1)
     return mean, variance
 
 

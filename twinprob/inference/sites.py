@@ -51,7 +51,7 @@ def with_priors(model: AbstractModel, observations: Mapping[str, Observation], p
         if f"{name}_volatility" in priors:
             motions[name] = dataclasses.replace(processes[name], sd=priors[f"{name}_volatility"])
     for output, observation in observations.items():
-        sizes = {f: priors[f"{output}_{f}"] for f in observation.unknowns() if f"{output}_{f}" in priors}
+        sizes = {field: priors[site] for field, site in observation.sites(output).items() if site in priors}
         how[output] = observation.sized(sizes)
     changed = dataclasses.replace(model, priors={**model.priors, **own}, motions={**model.motions, **motions})
     return changed, how

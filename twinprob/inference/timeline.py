@@ -20,7 +20,7 @@ def stop_of(model: AbstractModel, record: Record) -> float:
 def crowded(model: AbstractModel, record: Record, seen: Mapping[str, np.ndarray]) -> bool:
     """Whether measurements are so dense that a segment between any two would cost more than steps inside segments."""
     count = len(np.unique(np.concatenate([*seen.values(), np.zeros(0)])))
-    if count < _CROWDED:
+    if count < _CROWDED or any(declared.lag for declared in model.quantities(model.Input).values()):
         return False
     driven = drives(model, record.inputs, record.observations, weight=record.weight)
     changes = sum(len(times) for times, _, _ in driven.values())
@@ -33,7 +33,7 @@ def timeline(model: AbstractModel, record: Record, seen: Mapping[str, np.ndarray
     unit = minutes_per_unit(model)
     marks = [np.arange(record.start, stop, model.step * unit)] if inside else [*seen.values()]
     every = np.unique(np.concatenate([*marks, np.asarray(times, float)]))
-    segments, index = build(model, driven, record.start, stop, every, alike=True)
+    segments, index = build(model, driven, record.start, stop, every, alike=True, delays=True)
     if not inside:
         return segments, {name: Place(index[np.searchsorted(every, own)]) for name, own in seen.items()}
     places = {}

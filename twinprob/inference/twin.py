@@ -152,15 +152,7 @@ class Twin:
         ValueError
             If the twin holds what no file could give back, such as a function.
         """
-        described = {
-            "model": encode(self.model),
-            "record": encode_record(self.record),
-            "observations": {name: encode(value) for name, value in self.observations.items()},
-            "integrator": encode(self.integrator),
-            "method": encode(self.method),
-        }
-        described |= {} if self.past is None else {"past": encode(self.past)}
-        save(path, "twin", self.tree, described, [self.model])
+        save(path, "twin", self.tree, encode_twin(self), [self.model])
 
     def __repr__(self) -> str:
         """Say in a few lines what is believed about whom, until when, and from what."""
@@ -253,24 +245,47 @@ def load(path, *, model: AbstractModel | type[AbstractModel] | None = None, own:
     """
     classes = Classes.passed("load", model, own)
     with opened(path, "twin") as stored:
-        described, tree = stored.described, stored.tree
-        require_groups(tree, "posterior", "state", "constant_data", *_beside("unconstrained" in tree.children))
-        require_numbers(tree, "posterior")
-        held = classes.require_model(decode(described["model"], classes))
-        twin = Twin(
-            model=_known_then(held, tree) if stored.version == 1 else held,
-            record=decode_record(described["record"]),
-            tree=tree,
-            observations=decode_observations(described.get("observations", {}), classes),
-            integrator=require_kind(decode(described["integrator"], classes), AbstractIntegrator),
-            method=require_kind(decode(described.get("method"), classes), AbstractMethod | None),
-            past=require_kind(decode(described.get("past"), classes), Past | None),
-        )
-        provenance = twin.provenance
-        require_plain_texts(provenance, "provenance")
-        require_hash(twin.record, provenance["data_hash"])
-        _require_draws(twin)
-        stored.compare([twin.model], provenance["versions"])
+        twin = decode_twin(stored.described, stored.tree, classes, stored.version)
+        stored.compare([twin.model], twin.provenance["versions"])
+    return twin
+
+
+def encode_twin(twin: Twin) -> dict[str, Any]:
+    """Return what a file says of a twin beside its tree."""
+    described = {
+        "model": encode(twin.model),
+        "record": encode_record(twin.record),
+        "observations": {name: encode(value) for name, value in twin.observations.items()},
+        "integrator": encode(twin.integrator),
+        "method": encode(twin.method),
+    }
+    return described | ({} if twin.past is None else {"past": encode(twin.past)})
+
+
+def decode_twin(described: Mapping[str, Any], tree: xr.DataTree, classes: Classes, version: int) -> Twin:
+    """Return the twin that `encode_twin` described, or version 0.1 did.
+
+    Raises
+    ------
+    Misfit
+        If a part is missing, or is not what it should be.
+    """
+    require_groups(tree, "posterior", "state", "constant_data", *_beside("unconstrained" in tree.children))
+    require_numbers(tree, "posterior")
+    held = classes.require_model(decode(described["model"], classes))
+    twin = Twin(
+        model=_known_then(held, tree) if version == 1 else held,
+        record=decode_record(described["record"]),
+        tree=tree,
+        observations=decode_observations(described.get("observations", {}), classes),
+        integrator=require_kind(decode(described["integrator"], classes), AbstractIntegrator),
+        method=require_kind(decode(described.get("method"), classes), AbstractMethod | None),
+        past=require_kind(decode(described.get("past"), classes), Past | None),
+    )
+    provenance = twin.provenance
+    require_plain_texts(provenance, "provenance")
+    require_hash(twin.record, provenance["data_hash"])
+    _require_draws(twin)
     return twin
 
 

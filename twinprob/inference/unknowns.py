@@ -12,6 +12,8 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from ..dynamics.programs import as_data
+from ..modeling.measured import Measured
+from .data import Data
 from .past import Past
 
 IMPOSSIBLE = 1e30
@@ -32,6 +34,18 @@ class AbstractUnknowns(eqx.Module):
     def known(self) -> Past | None:
         """What earlier measurements say of the constants."""
         return None
+
+    def innovations(self) -> tuple[str, ...]:
+        """Return the sites of innovations: of paths, and of the state where a past says what was known of it."""
+        return ()
+
+    def scales(self) -> dict[str, bool]:
+        """Return the sites of volatilities and noise sizes, and whether each is held while a path climbs."""
+        return {}
+
+    def sizes(self) -> tuple[str, ...]:
+        """Return the sites of noise sizes."""
+        return ()
 
     def layout(self) -> dict[str, slice]:
         """Return where each site stands in a position."""
@@ -110,6 +124,37 @@ class AbstractUnknowns(eqx.Module):
     def traced(self):
         """Return this density with every number as an array, so that other numbers need no new compilation."""
         return as_data(self)
+
+
+class AbstractDensity(AbstractUnknowns):
+    """The joint density of unknowns and measurements, by what a solve lets expect of each measurement."""
+
+    @abstractmethod
+    def measurements(self) -> dict[str, Data]:
+        """Return the measurements of each output."""
+
+    @abstractmethod
+    def means(self, values: Mapping[str, Any]) -> tuple[dict[str, Array], Array]:
+        """Return the noise-free output at each measurement by output name, and whether the solve succeeded."""
+
+    @abstractmethod
+    def measured(self, means: Mapping[str, Array], values: Mapping[str, Any]) -> dict[str, Measured]:
+        """Return the distribution of each output's measurements around the given means."""
+
+    def log_likelihood(self, values: Mapping[str, Any], means: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the log density of each measurement by output; padding counts zero."""
+        measured, seen = self.measured(means, values), self.measurements()
+        return {name: d.elementwise(jnp.asarray(seen[name].values)) for name, d in measured.items()}
+
+    def log_density(self, position: Float[Array | np.ndarray, " unknown"]) -> Array:
+        """Return log p(position, data); minus infinity where the model cannot be solved."""
+        position, possible = self.possible(position)
+        values = self.constrain(position)
+        means, solved = self.means(values)
+        likelihood = sum((jnp.sum(x) for x in self.log_likelihood(values, means).values()), jnp.zeros(()))
+        total = self.log_prior(position) + likelihood
+        fine = solved & possible & jnp.isfinite(total)
+        return jnp.where(fine, jnp.where(fine, total, 0.0), -jnp.inf)
 
 
 def is_real(bijector) -> bool:

@@ -82,6 +82,11 @@ def update(twin: Twin, new_data: Record, *, key, method: Filter | None = None) -
     require_kinds(new_data=(new_data, Record))
     require_key(key)
     require_kinds(twin=(twin, Twin), method=(method, Filter, None))
+    if beside := twin.provenance.get("experiments"):
+        raise ValueError(
+            f"This twin was fitted together with others ({', '.join(beside)}), which an update alone would forget: "
+            "fit all records again, `fit(model, {name: record, …}, key=key)`."
+        )
     settings = Filter() if method is None else method
     joined = join(twin.record, new_data)
     record, since = joined.record, joined.since
@@ -157,7 +162,7 @@ def _refitted(twin: Twin, record: Record, reason: str, late: bool, outcomes: Out
     entry = {"time": record.end, "method": provenance["method"], "share": None, "late": late, "refit": reason}
     provenance = {**provenance, **_logged(twin.provenance, entry), "notes": [note, *provenance["notes"]]}
     attrs = {**again.tree.attrs, "provenance": provenance}
-    groups = {name: node.to_dataset() for name, node in again.tree.children.items()}
+    groups: dict[str, Any] = {str(name): node.to_dataset() for name, node in again.tree.children.items()}
     return replace(again, tree=tree({**groups, **_remembering(outcomes)}, attrs))
 
 

@@ -129,7 +129,7 @@ def windowed(
 
 def _sizes(observations: Mapping[str, Observation]) -> set[str]:
     """Return the sites of the sizes of noise."""
-    return {f"{name}_{field}" for name, one in observations.items() for field in one.unknowns()}
+    return {site for name, one in observations.items() for site in one.sites(name).values()}
 
 
 def _weighed(parts: Split, chance, key) -> Generator[Any, Any, tuple[np.ndarray, np.ndarray, float, float]]:

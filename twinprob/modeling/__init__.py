@@ -5,6 +5,7 @@ An author writes one patient at one instant; time, batches and labels are suppli
 
 from .correlated import Correlated
 from .couple import Coupled, couple
+from .declarations import log10_normal
 from .model import AbstractModel, covariate, parameter, quantity
 from .observation import Contaminated, Gaussian, Multiplicative, Observation, Repeats, StudentT
 from .process import OrnsteinUhlenbeck, RandomWalk
@@ -23,6 +24,7 @@ __all__ = [
     "StudentT",
     "couple",
     "covariate",
+    "log10_normal",
     "parameter",
     "quantity",
 ]

@@ -8,9 +8,24 @@ from weakref import WeakSet
 import jax
 import numpyro.distributions as dist
 
+from .observation import Observation
+
 # The dimensions of the library's tables: a quantity of such a name could not stand in one.
-DIMENSIONS = ("chain", "draw", "time", "change", "patient", "candidate", "arm", "parameter", "state", "output")
+DIMENSIONS = (
+    "chain",
+    "draw",
+    "time",
+    "change",
+    "patient",
+    "candidate",
+    "arm",
+    "parameter",
+    "state",
+    "output",
+    "experiment",
+)
 _SITES = ("start", "innovations", "volatility")
+_UNKNOWN_NUMBER = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
 _METHODS = {"initial": "State", "vector_field": "State", "output": "Output"}
 
 
@@ -35,6 +50,7 @@ def require_declared(model: type, parent: type, parameters: dict[str, Any], cova
     """
     for name, declared in parameters.items():
         _require_texts(model, name, declared)
+        _require_prior(model, name, declared.prior)
     taken = {name for name in dir(parent) if not name.startswith("_")} | {*parent.__annotations__}
     for name in (*parameters, *covariates):
         if name in taken:
@@ -45,7 +61,10 @@ def require_declared(model: type, parent: type, parameters: dict[str, Any], cova
     for kind in ("State", "Input", "Output"):
         for field in dataclasses.fields(vars(model)[kind]) if kind in vars(model) else ():
             _require_unit(model, kind, field)
-    _require_distinct(model, {**_declared(model, "parameter"), **parameters})
+            _require_observation(model, kind, field)
+    every = {**_declared(model, "parameter"), **parameters}
+    _require_distinct(model, every)
+    _require_lags(model, every)
 
 
 def _declared(cls: type, what: str) -> dict[str, Any]:
@@ -66,6 +85,32 @@ def _require_texts(cls: type, name: str, declared) -> None:
             )
 
 
+def _require_prior(cls: type, name: str, prior: Any) -> None:
+    who = f"Parameter `{name}` of model `{cls.__name__}`"
+    if not isinstance(prior, dist.Distribution):
+        if callable(prior) and not isinstance(prior, type) and not hasattr(prior, "rvs"):
+            return
+        raise ValueError(
+            f"{who} has a `{type(prior).__name__}` as prior: give a distribution of numpyro, such as "
+            "`dist.LogNormal(0.0, 0.5)`, or a function from the model to one."
+        )
+    if prior.is_discrete or prior.batch_shape or prior.event_shape:
+        kind = "of whole numbers" if prior.is_discrete else f"of shape {prior.batch_shape + prior.event_shape}"
+        raise ValueError(
+            f"{who} has a prior {kind} (`{type(prior).__name__}`), but a parameter is one real number: give a "
+            "continuous prior of a single one, and declare a parameter for each element."
+        )
+
+
+def _require_observation(cls: type, kind: str, field) -> None:
+    noise = field.metadata["quantity"].noise
+    if noise is not None and not isinstance(noise, Observation):
+        raise ValueError(
+            f"{kind} `{field.name}` of model `{cls.__name__}` has a `{type(noise).__name__}` as noise: write "
+            "`noise=tp.Observation(tp.Gaussian(additive=…))`, which says how it is measured."
+        )
+
+
 def _require_unit(cls: type, kind: str, field) -> None:
     if "quantity" not in field.metadata or not field.metadata["quantity"].unit:
         raise ValueError(
@@ -74,14 +119,28 @@ def _require_unit(cls: type, kind: str, field) -> None:
         )
 
 
+def _require_lags(cls: type, parameters: dict[str, Any]) -> None:
+    """Refuse a lag that is no parameter, or one that moves in time."""
+    inputs = getattr(cls, "Input", None)
+    for field in dataclasses.fields(inputs) if dataclasses.is_dataclass(inputs) else ():
+        lag = field.metadata["quantity"].lag
+        if lag is None or (lag in parameters and parameters[lag].varies is None):
+            continue
+        what = "moves in time" if lag in parameters else "is no parameter of it"
+        raise ValueError(
+            f"Input `{field.name}` of model `{cls.__name__}` has the lag `{lag}`, which {what}: declare it, constant, "
+            f"as `{lag}: float = tp.parameter(…)`."
+        )
+
+
 def _require_distinct(cls: type, parameters: dict[str, Any]) -> None:
     """Refuse names that the library itself gives: of dimensions, of a path's parts and of the sizes of noise."""
     given = {f"{name}_{part}": f"part of the path of `{name}`" for name in parameters for part in _SITES}
     outputs = getattr(cls, "Output", None)
     for field in dataclasses.fields(outputs) if dataclasses.is_dataclass(outputs) else ():
-        noise = getattr(field.metadata["quantity"].noise, "noise", None)
-        sizes = noise.unknowns() if noise is not None else ()
-        given |= {f"{field.name}_{size}": f"the unknown size of the noise of `{field.name}`" for size in sizes}
+        noise = field.metadata["quantity"].noise
+        sites = noise.sites(field.name) if noise is not None else {}
+        given |= dict.fromkeys(sites.values(), f"the unknown size of the noise of `{field.name}`")
         if field.name in DIMENSIONS:
             raise ValueError(
                 f"Output `{field.name}` of model `{cls.__name__}` has the name of a dimension of every table: call it "
@@ -93,6 +152,34 @@ def _require_distinct(cls: type, parameters: dict[str, Any]) -> None:
             raise ValueError(
                 f"Parameter `{name}` of model `{cls.__name__}` has the name of {given[name]}: call it something else."
             )
+
+
+def log10_normal(center: float, sd: float) -> dist.LogNormal:
+    """Return the log-normal prior of a quantity whose decimal logarithm is normal.
+
+    Parameters
+    ----------
+    center, sd : float
+        Mean and standard deviation of the decimal logarithm: `log10_normal(-2.0, 0.3)` has its median at 0.01, and
+        two thirds of it lie within a factor of two.
+
+    Returns
+    -------
+    numpyro LogNormal
+
+    Raises
+    ------
+    ValueError
+        If the standard deviation is not above zero.
+
+    Examples
+    --------
+    >>> round(float(log10_normal(-2.0, 0.3).icdf(0.5)), 6)
+    0.01
+    """
+    if not (math.isfinite(center) and 0.0 < sd < math.inf):
+        raise ValueError(f"`log10_normal` needs a finite `center` and an `sd` above zero, but has {center} and {sd}.")
+    return dist.LogNormal(center * _LN10, sd * _LN10)
 
 
 def median(prior: Any) -> float:
@@ -109,6 +196,7 @@ def median(prior: Any) -> float:
     return math.nan
 
 
+_LN10 = math.log(10.0)
 _NORMAL_QUARTILE = 0.6744897501960817
 _MEDIANS: tuple[tuple[type, tuple[str, ...], Any], ...] = (
     (dist.Normal, ("loc",), lambda loc: loc),
@@ -208,8 +296,16 @@ def _abstract(kind: type):
 def _look(model, method: str, *given) -> None:
     """Trace one method for single numbers, and look at what it returns."""
     name, wanted = type(model).__name__, getattr(type(model), _METHODS[method])
+    unknown = tuple(name for name, declared in model.parameters().items() if not declared.known)
+    numbers = jax.ShapeDtypeStruct((len(unknown),), float)
+    run = lambda own, *given: getattr(model.install(unknown, own), method)(*given)  # noqa: E731
     try:
-        found = jax.eval_shape(lambda *given: getattr(model, method)(*given), *given)
+        found = jax.eval_shape(run, numbers, *given)
+    except _UNKNOWN_NUMBER as error:
+        raise TypeError(
+            f"`{method}` of model `{name}` decides by, or converts, a number that is not known when it is compiled: "
+            "use `jax.numpy` in place of `math` and `numpy`, and `jnp.where(condition, one, other)` in place of `if`."
+        ) from error
     except NotImplementedError:
         raise TypeError(f"Model `{name}` has no method `{method}`: write it in its class.") from None
     except TypeError as error:

@@ -49,6 +49,7 @@ class Quantity:
     default: float | None
     setting: bool = False
     longest_gap: float | None = None
+    lag: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +107,7 @@ def quantity(
     setting: bool = False,
     default: float | None = None,
     longest_gap: float | str | None = None,
+    lag: str | None = None,
 ) -> Any:
     """Declare a state, input or output with its unit.
 
@@ -131,19 +133,27 @@ def quantity(
         first and after the last they hold for as long. Elsewhere the signal is unknown and the model cannot be
         simulated. Only the author of a model knows how fast its signal moves, so that nothing is assumed here; a
         measured input that is declared without it runs linearly over every gap, however long.
+    lag : str, optional
+        The parameter, in the model's time unit, that says how long after it is given an input acts. Steps of the
+        integration end where a change arrives, so that outputs are as accurate as without a lag, and smooth in it. An
+        input that is set to 1 when something begins makes of any switch at an unknown time such a change.
 
     Raises
     ------
     ValueError
-        If a longest gap is given for what is not measured, or is not above zero.
+        If a longest gap is given for what is not measured, or is not above zero; or a measured input has a lag.
     """
+    if lag is not None and measured:
+        raise ValueError(
+            "A measured signal has no `lag`: delay its samples' times, or give it a state that follows it."
+        )
     gap = None if longest_gap is None else minutes(longest_gap)
     if gap is not None and not (measured and gap > 0):
         raise ValueError(
             f"`longest_gap` must be above zero and is said of a measured input, but is {gap:g} min"
             f"{'' if measured else ' of one that is not: add measured=True, or leave it out'}."
         )
-    return dataclasses.field(metadata={"quantity": Quantity(unit, about, noise, measured, default, setting, gap)})
+    return dataclasses.field(metadata={"quantity": Quantity(unit, about, noise, measured, default, setting, gap, lag)})
 
 
 def covariate(unit: str, *, value: float) -> Any:

@@ -17,8 +17,21 @@ from ..patient.require import number, require_kind, require_settings, require_si
 from .correlated import Correlated, Error, Heard, either
 
 _TINY = 1e-300
+_LN10 = math.log(10.0)
 _T_PARTS = 12
 _DRIFT = "drift_"
+
+
+def one_number(value: Any) -> float:
+    """Return a setting that is one number, of whatever library, as Python's own: it becomes part of programs."""
+    if isinstance(value, str | bool) or (not np.isscalar(value) and np.shape(value) != ()):
+        raise ValueError(f"A detection limit or a number of degrees of freedom is one number, but is {value!r:.40}.")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"A detection limit or a number of degrees of freedom is a known number, but is a `{type(value).__name__}`."
+        ) from None
 
 
 class AbstractNoise(eqx.Module):
@@ -100,7 +113,7 @@ class Gaussian(AbstractNoise):
 class StudentT(Gaussian):
     """Heavy-tailed noise; `additive` and `relative` give its scale, `df` its degrees of freedom (> 2)."""
 
-    df: float = eqx.field(static=True, default=4.0)
+    df: float = eqx.field(static=True, default=4.0, converter=one_number)
 
     def __check_init__(self):
         """Refuse tails so heavy that no variance is left."""
@@ -148,6 +161,18 @@ class Multiplicative(AbstractNoise):
     def __check_init__(self):
         """Refuse a noise of no size."""
         require_sizes(self, sd=number(0.0, above=True))
+
+    @classmethod
+    def on_log10(cls, sd: float) -> "Multiplicative":
+        """Return the noise whose decimal logarithm has deviation `sd`, or a LogNormal or LogUniform prior of it.
+
+        The unknown size is that of the natural logarithm, log(10) times as large.
+        """
+        if isinstance(sd, dist.LogNormal):
+            return cls(sd=dist.LogNormal(sd.loc + math.log(_LN10), sd.scale))
+        if isinstance(sd, dist.LogUniform):
+            return cls(sd=dist.LogUniform(sd.low * _LN10, sd.high * _LN10))
+        return cls(sd=sd * _LN10)
 
     def blurred(self, factor, extra):  # noqa: D102
         return dataclasses.replace(self, sd=factor * self.sd)
@@ -229,16 +254,19 @@ class Observation(eqx.Module):
     resolution : float, optional
         To what the meter rounds, in the output's unit; None where it does not. Predicted measurements are rounded too.
         A fit takes a rounded value for exact, which matters only where the noise is narrower than the rounding.
+    meter : str, optional
+        Outputs that one meter measures share its unknown sizes, `<meter>_<field>`, in place of `<output>_<field>`.
     """
 
     noise: AbstractNoise
-    lower: float = eqx.field(static=True, default=-math.inf)
-    upper: float = eqx.field(static=True, default=math.inf)
+    lower: float = eqx.field(static=True, default=-math.inf, converter=one_number)
+    upper: float = eqx.field(static=True, default=math.inf, converter=one_number)
     clock: float = eqx.field(static=True, default=0.0)
     repeats: Repeats | None = None
     # What a file or a hash says of an observation without it stays what it was.
     drift: Correlated | None = eqx.field(default=None, metadata={"unsaid": None})
     resolution: float | None = eqx.field(static=True, default=None, metadata={"unsaid": None})
+    meter: str | None = eqx.field(static=True, default=None, metadata={"unsaid": None})
 
     def __check_init__(self):
         """Refuse limits in the wrong order, and a clock or a lasting error that no noise can hold."""
@@ -248,6 +276,8 @@ class Observation(eqx.Module):
         if not self.lower < self.upper:
             raise ValueError(f"Detection limit `lower` = {self.lower} must be below `upper` = {self.upper}.")
         require_settings(self, clock=number(0.0))
+        if not (self.meter is None or (isinstance(self.meter, str) and self.meter.isidentifier())):
+            raise ValueError(f'`meter` is a name such as "assay", but is {self.meter!r:.40}.')
         if self.resolution is not None:
             require_settings(self, resolution=number(0.0, above=True))
         if self.clock and isinstance(self.noise, Multiplicative):
@@ -262,6 +292,14 @@ class Observation(eqx.Module):
         """Return the priors of the sizes that are unknown, by the name that follows `<output>_`."""
         lasting = {} if self.drift is None else self.drift.unknowns()
         return {**self.noise.unknowns(), **{f"{_DRIFT}{name}": prior for name, prior in lasting.items()}}
+
+    def sites(self, output: str) -> dict[str, str]:
+        """Return the name among the unknowns of each unknown size, by field: of its meter, or of the output itself."""
+        return {field: f"{self.meter or output}_{field}" for field in self.unknowns()}
+
+    def sized_by(self, output: str, values: Mapping[str, Any]) -> "Observation":
+        """Return how an output is measured with the sizes that stand among these values."""
+        return self.sized({field: values[site] for field, site in self.sites(output).items()})
 
     def blurred(self, width, slope) -> "Observation":
         """Return how values are measured whose noise is `width` times wider, while the output moves by `slope` per min.

@@ -78,6 +78,7 @@ class Record:
         end: float | str | None = None,
         own: Iterable[str] = (),
         trusted: Iterable[str] = (),
+        replicates: Iterable[str] = (),
         longest: float | str = "400 d",
         ledger: Ledger | None = None,
         person: str = "",
@@ -107,6 +108,10 @@ class Record:
             Names outside the vocabulary; nothing about them is checked but that they have a unit.
         trusted : iterable of str
             Names whose declared unit is right although the values would fit another one better.
+        replicates : iterable of str
+            Names of which several values at one time are several measurements (wells, tubes, readers), each with an
+            error of its own. Of others, a time that stands twice with one value is a row charted twice and counts
+            once, and with two values a mistake.
         longest : float or str, min
             The span beyond which times are taken for a mistake.
         ledger : Ledger, optional
@@ -130,7 +135,7 @@ class Record:
         """
         own, inputs, ledger = tuple(own), inputs or Inputs(), ledger or Ledger()
         reasons: dict[str, list[float]] = {}
-        series = check_all(observations, own, reasons, sure := {*own, *trusted})
+        series = check_all(observations, own, reasons, sure := {*own, *trusted}, tuple(replicates))
         if not series:
             lost = "; ".join(
                 f"{line.why} ({line.count})" for line in ledger + Ledger.of_reasons(reasons) if line.fate != "used"

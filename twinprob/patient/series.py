@@ -21,7 +21,7 @@ class Series:
     Attributes
     ----------
     times : (time,) min
-        Strictly increasing.
+        Increasing; several of one time are replicates.
     values : (time,)
         Finite, in `unit`.
     unit : str
@@ -92,17 +92,31 @@ class Covariate:
 
 
 def check_all(
-    observations: Mapping[str, Any], own: tuple[str, ...], reasons: dict[str, list[float]], sure: set[str]
+    observations: Mapping[str, Any],
+    own: tuple[str, ...],
+    reasons: dict[str, list[float]],
+    sure: set[str],
+    replicates: tuple[str, ...] = (),
 ) -> dict[str, Series]:
     """Return every variable of which something was measured, as `check_series` does; units not `sure` are doubted."""
+    for name in replicates:
+        if name not in observations:
+            raise ValueError(f"Argument `replicates` names `{name}`, which the record does not hold.")
     series = {
-        name: check_series(name, given, own, reasons, doubted=name not in sure) for name, given in observations.items()
+        name: check_series(name, given, own, reasons, doubted=name not in sure, replicated=name in replicates)
+        for name, given in observations.items()
     }
     return {name: one for name, one in series.items() if one.times.size}
 
 
 def check_series(
-    name: str, given: Any, own: tuple[str, ...], reasons: dict[str, list[float]], *, doubted: bool = False
+    name: str,
+    given: Any,
+    own: tuple[str, ...],
+    reasons: dict[str, list[float]],
+    *,
+    doubted: bool = False,
+    replicated: bool = False,
 ) -> Series:
     """Check one measured variable and leave out, with the reason, what is no measurement.
 
@@ -118,6 +132,8 @@ def check_series(
         Times of the rows left out, by reason; extended here.
     doubted : bool
         Whether values that fit another unit better are refused, and one such value among others left out.
+    replicated : bool
+        Whether several values of one time are several measurements, all of which count.
 
     Returns
     -------
@@ -137,7 +153,7 @@ def check_series(
         raise TypeError(f"Observation {name!r} must be (times, values, unit), but is {type(given).__name__}.")
     times = _read_times(name, "times", given[0])
     values = np.array([_number(name, index, value) for index, value in enumerate(np.atleast_1d(given[1]))], float)
-    limits = np.array(given[3] if len(given) > 3 and given[3] is not None else np.zeros(times.size), np.int8)
+    limits = _read_limits(name, given[3] if len(given) > 3 and given[3] is not None else np.zeros(times.size))
     known = times if len(given) < 5 or given[4] is None else _read_times(name, "known", given[4])
     if not times.size == values.size == limits.size == known.size:
         raise ValueError(
@@ -164,11 +180,12 @@ def check_series(
     drop(np.isnan(values), "not a number")
     drop(np.isinf(values), "infinite")
     _check_forward(name, times)
-    repeats = np.append(False, np.diff(times) == 0)
+    repeats = np.append(False, np.diff(times) == 0) & (not replicated)
     same = np.append(False, (np.diff(values) == 0) & (np.diff(limits) == 0))
     for index in np.flatnonzero(repeats & ~same):
         raise ValueError(
-            f"{name} has two different values at time {times[index]:g} min (row {index}). Keep one, or average them."
+            f"{name} has two different values at time {times[index]:g} min (row {index}). Keep one; or, where "
+            f"these are several measurements of one moment, say so: `Record.build(…, replicates=({name!r},))`."
         )
     drop(repeats, "repeated row")
     doubted = doubted and name not in own
@@ -190,6 +207,17 @@ def _number(name: str, index: int, value: Any) -> float:
             f"{name}[{index}] must be a number, but is {value!r:.20}: of a value beyond a limit give the limit, and "
             "`limits` -1 below or +1 above."
         ) from None
+
+
+def _read_limits(name: str, limits: Any) -> np.ndarray:
+    found = np.atleast_1d(np.asarray(limits, dtype=object))
+    for index, side in enumerate(found):
+        if isinstance(side, bool | np.bool_) or side not in (-1, 0, 1):
+            raise ValueError(
+                f"{name} limits[{index}] must be -1 (below the limit), 0 (measured) or +1 (above), but is {side!r:.20}"
+                ": the limit itself stands in the values."
+            )
+    return found.astype(np.int8)
 
 
 def _read_times(name: str, what: str, times: Any) -> np.ndarray:

@@ -13,7 +13,6 @@ from ..joint import Joint
 
 _LONGEST_STEP = 2.0
 FIRST_DAMPING = 1e-2
-_MANY = 1024  # measurements; setting
 
 
 @dataclass(frozen=True)
@@ -35,17 +34,10 @@ def split(joint: Joint) -> Split:
     layout = joint.layout()
     size = max((place.stop for place in layout.values()), default=0)
     path, scale = np.zeros(size, bool), np.zeros(size, bool)
-    for name, _ in joint.knots:
-        path[layout[f"{name}_innovations"]] = True
-        if f"{name}_volatility" in layout:
-            scale[layout[f"{name}_volatility"]] = True
-    if joint.past is not None:
-        path[layout["state_innovations"]] = True
-    for output, observation in joint.observations.items():
-        # Without paths, nothing can follow so many measurements that their noise vanishes: its size climbs too.
-        few = bool(joint.knots) or len(joint.data[output].values) <= _MANY
-        for name in observation.unknowns():
-            scale[layout[f"{output}_{name}"]] = few
+    for name in joint.innovations():
+        path[layout[name]] = True
+    for name, held in joint.scales().items():
+        scale[layout[name]] = held
     return Split(path, scale)
 
 
@@ -101,10 +93,10 @@ def _prior_curvature(joint: Joint, bend):
     Sites are scalars or independent innovations, so that it is a diagonal, but for the constants that a past speaks of.
     """
     diagonal = jnp.clip(-bend, 0.0)
-    if joint.past is None:
+    if joint.known is None:
         return jnp.diag(diagonal)
     places = joint.places()
-    return jnp.diag(diagonal.at[places].set(0.0)).at[np.ix_(places, places)].add(joint.past.precision())
+    return jnp.diag(diagonal.at[places].set(0.0)).at[np.ix_(places, places)].add(joint.known.precision())
 
 
 def _slope_and_bend(function, point):
@@ -116,12 +108,11 @@ def _noise_bend(joint, likelihood, means, position):
     """Return the curvature that unknown noise sizes add on the diagonal, never upward."""
     total = jnp.zeros(joint.size)
     gradient = jax.grad(likelihood, argnums=1)
-    for output, observation in joint.observations.items():
-        for field in observation.unknowns():
-            place = joint.layout()[f"{output}_{field}"]
-            direction = jnp.zeros(joint.size).at[place].set(1.0)
-            bend = jax.jvp(lambda q: gradient(means, q), (position,), (direction,))[1]
-            total = total + jnp.minimum(bend, 0.0) * direction
+    layout = joint.layout()
+    for name in joint.sizes():
+        direction = jnp.zeros(joint.size).at[layout[name]].set(1.0)
+        bend = jax.jvp(lambda q: gradient(means, q), (position,), (direction,))[1]
+        total = total + jnp.minimum(bend, 0.0) * direction
     return total
 
 

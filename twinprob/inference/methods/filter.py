@@ -195,8 +195,7 @@ def _worn(model, observations, row, values):
         return values
     named, gap = constrained(model, observations, values), row.timeline[1] * minutes_per_unit(model)
     for name, error in errors.items():
-        own = {field: named[f"{name}_{field}"] for field in observations[name].unknowns()}
-        errors[name] = observations[name].sized(own).drift.carried(error, gap)
+        errors[name] = observations[name].sized_by(name, named).drift.carried(error, gap)
     return with_errors(model, observations, values, errors)
 
 
@@ -231,7 +230,7 @@ def _slopes(model, observations, layout, row, values):
 
 def _sized(observation: Observation, output: str, named, row, place: int, slopes) -> Observation:
     """Return how a row's measurement of an output is made, with the noise sizes of one particle."""
-    sized = observation.sized({field: named[f"{output}_{field}"] for field in observation.unknowns()})
+    sized = observation.sized_by(output, named)
     return sized.blurred(row.widths[place] if observation.repeats else None, slopes.get(output))
 
 

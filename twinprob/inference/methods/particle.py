@@ -18,7 +18,8 @@ def statics(model: AbstractModel, observations: dict[str, Observation]) -> dict[
         if name in processes and isinstance(processes[name].sd, dist.Distribution):
             priors[f"{name}_volatility"] = processes[name].sd
     for output, observation in observations.items():
-        priors.update({f"{output}_{field}": prior for field, prior in observation.unknowns().items()})
+        sites = observation.sites(output)
+        priors.update({sites[field]: prior for field, prior in observation.unknowns().items()})
     return priors
 
 

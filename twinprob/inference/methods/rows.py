@@ -52,6 +52,7 @@ def rows_of(model: AbstractModel, record: Record, how, begin: float) -> tuple[Ro
     for i, name in enumerate(names):
         if name in seen:
             series = seen[name]
+            _require_single(name, series.times)
             value = np.asarray(convert(series.values, series.unit, declared[name].unit, variable=name), float)
             at = ends[index[np.searchsorted(times, series.times)] - 1] - 1
             values[at, i], limits[at, i] = how[name].censored(value, series.limits)
@@ -60,6 +61,15 @@ def rows_of(model: AbstractModel, record: Record, how, begin: float) -> tuple[Ro
                 widths[at, i] = _widths(how[name].repeats, record.observations[name].times, begin)
     layout = Layout(segments.level.shape[1], segments.linear, substeps, model.unknowns())
     return Rows(timeline, kick, values, limits, present, widths), layout
+
+
+def _require_single(name: str, times: np.ndarray) -> None:
+    """Refuse replicates: a row has room for one value of an output."""
+    for index in np.flatnonzero(np.diff(times) == 0):
+        raise ValueError(
+            f"`{name}` has several values at {times[index]:g} min, which a filter cannot take in: fit the whole record "
+            "with them, `fit(model, record, window=math.inf, key=key)`."
+        )
 
 
 def _widths(repeats: Repeats, times, begin: float) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -43,6 +43,13 @@ class Sampled:
     settings: dict[str, Any] = field(default_factory=dict)
     rejected: float = 0.0
     lost: tuple[tuple[int, float, float], ...] = ()
+
+    def at_places(self, places: np.ndarray) -> "Sampled":
+        """Return the same draws of some of the unknowns (unknown,): what is believed of these, whatever the others."""
+        kept = list(places)
+        lost = tuple((kept.index(place), level, share) for place, level, share in self.lost if place in kept)
+        modes = tuple((position[places], density, weight) for position, density, weight in self.modes)
+        return replace(self, positions=self.positions[..., places], modes=modes, lost=lost)
 
     @property
     def trusted(self) -> bool:
