@@ -1,6 +1,7 @@
 """The test lung's compliance with every choice of the apparatus fixed beforehand, on air and on simulated oxygen.
 
-The choices, made before any nominal compliance was looked at and the same for both gases:
+The choices, each argued from the apparatus or from simulated lungs and the same for both gases; what one changed at a
+time would have given stands beside:
 
 - Lung and tubing together come from slow samples, .15 s and more after a switch (`Apparatus.settling`), breaths without
   a flag, each with a level of its own, resistance with Rohrer's term (`slow_compliance`).
