@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import twinprob as tp
-from twinprob.breaths.estimates import circuit_compliance, estimate, pool
+from twinprob.breaths.estimates import estimate, pool
 from twinprob.breaths.tracking import Tracking, begin, follow, update_breath
 from twinprob.models.respiratory.breaths import _phases, segment
 
@@ -242,15 +242,6 @@ def test_tracking_can_let_the_flagged_breaths_pull():
     breath = segment(read(waveform(breaths=4, noise=0.2, effort=(1,))))[1]
     fits = [update_breath(Tracking(), breath, muscle=muscle).fit for muscle in (False, True)]
     assert [fit.pulls.size for fit in fits if fit is not None] == [0, 4]
-
-
-def test_the_compliance_of_the_tubing_is_found():
-    table = waveform(breaths=6)
-    smooth = np.convolve(table["pressure"], np.ones(9) / 9, mode="same")
-    table["flow"] = table["flow"] + 0.001 * np.gradient(smooth, 1.0 / RATE)
-    table["pressure"] = smooth
-    found = circuit_compliance(segment(read(table)).breaths[1:-1])
-    assert 0.0005 <= found <= 0.0015
 
 
 def test_what_breaths_share_does_not_average_out():

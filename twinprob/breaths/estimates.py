@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -166,33 +166,6 @@ def _long_run(columns, residuals):
         forward[i] = near * (forward[i - 1] + columns[i - 1])
     crossed = columns.T @ forward
     return variance * (columns.T @ columns + crossed + crossed.T)
-
-
-def circuit_compliance(*recordings: Sequence[Breath], largest: float = 0.002) -> float:
-    """Estimate the compliance of the tubing from the flow that comes before the pressure.
-
-    Parameters
-    ----------
-    *recordings : sequences of Breath
-        All through the same circuit; each with a noise of its own.
-    largest : float, L/cmH2O
-
-    Returns
-    -------
-    compliance : float
-        L/cmH2O, of 17 values from 0 to `largest` the likeliest.
-    """
-
-    def misfit(value):
-        total = 0.0
-        for breaths in recordings:
-            counts = np.array([len(breath.times) for breath in breaths])
-            squares = [estimate(breath, circuit_compliance=value).residual ** 2 for breath in breaths]
-            total += counts.sum() * math.log(counts @ squares / counts.sum())
-        return total
-
-    values = np.linspace(0.0, largest, 17)
-    return float(values[int(np.argmin([misfit(value) for value in values]))])
 
 
 @dataclass(frozen=True)
