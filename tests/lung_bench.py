@@ -24,7 +24,7 @@ RATE = 100.0
 
 
 class Bench(NamedTuple):
-    """One apparatus: tubing mL/cmH2O, delay of the flow s, inertance cmH2O s²/L, gain, viscosity and density over air's."""
+    """One apparatus: tubing mL/cmH2O, delay of the flow s, inertance cmH2O s²/L, gain, viscosity, density to air's."""
 
     circuit: float = 0.5
     delay: float = 0.006

@@ -90,5 +90,5 @@ def test_what_cannot_be_told_is_refused(recorded):
         slow_compliance([replace(breath, flows=-breath.flows) for breath in breaths])
     with pytest.raises(ValueError, match="takes all that is measured"):
         lung_compliance(breaths, replace(circuit_compliance(breaths), compliance=40.0))
-    with pytest.raises(ValueError, match="21 % is 0.21"):
+    with pytest.raises(ValueError, match=r"21 % is 0\.21"):
         Apparatus(sensor_density=1.225).gain(21.0)

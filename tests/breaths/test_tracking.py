@@ -113,7 +113,7 @@ def test_after_a_change_bands_are_told_from_the_breaths_since():
 
 
 def test_a_false_rate_beyond_reason_is_refused():
-    with pytest.raises(ValueError, match="`false_changes` must be above 0 and at most 0.1, but is 0.5"):
+    with pytest.raises(ValueError, match=r"`false_changes` must be above 0 and at most 0\.1, but is 0\.5"):
         begin(3.0, 0.5, false_changes=0.5)
 
 

@@ -8,8 +8,8 @@ time would have given stands beside:
 - The tubing has .5 mL/cmH2O with an SD of .3: half a liter to a liter of gas in rigid tubes. All recordings of one gas
   together update that by what goes astray at the switches (`circuit_compliance`); delay and inertance are unknown with
   SDs of 10 ms and .01 cmH2O s²/L.
-- The flow sensor is a venturi that takes every gas for air of 1.225 kg/m³ (the ventilator's published software); the gas
-  in it is at 22 °C. So it reads air 1 % too low and oxygen 4 % too high. Beyond that its gain has an SD of 3 %.
+- The flow sensor is a venturi that takes every gas for air of 1.225 kg/m³ (the ventilator's published software); the
+  gas in it is at 22 °C. So it reads air 1 % too low and oxygen 4 % too high. Beyond that its gain has an SD of 3 %.
 
 Simulated oxygen: 12 apparatuses drawn at random, tubing of .2 to 1 mL/cmH2O, a flow read 10 ms early to 15 ms late, an
 inertance of .005 to .02, a gain with the SD that the apparatus states, gas with 1.11 times the viscosity and 1.105

@@ -1,13 +1,13 @@
 """Bands of the elastance 40 and 800 breaths ahead, and changes where nothing changed.
 
-Recordings: the patients' efforts are modeled (`muscle=True`), as a supported breath reports no elastance otherwise; bands
-from the hundredth breath on, each held against the one breath 40 ahead. They hold 315 and 387 breaths: none has a
-breath 800 ahead of a hundredth.
+Recordings: the patients' efforts are modeled (`muscle=True`), as a supported breath reports no elastance otherwise;
+bands from the hundredth breath on, each held against the one breath 40 ahead. They hold 315 and 387 breaths: none has
+a breath 800 ahead of a hundredth.
 
-Simulated lungs: 24 h at 20 breaths a minute about a level that stays, scatter of 8 %, an autoregression of .3, .6 or .9 with
-normal innovations or Student's of four degrees of freedom; bands every 200 breaths from the 400th, each held against
-twenty breaths from 40 or 800 ahead. Beside them, and not judged, lungs whose level wanders and comes back within hours.
-A change called in any of them is false. The rival is the quantiles of the last 100 breaths.
+Simulated lungs: 24 h at 20 breaths a minute about a level that stays, scatter of 8 %, an autoregression of .3, .6 or .9
+with normal innovations or Student's of four degrees of freedom; bands every 200 breaths from the 400th, each held
+against twenty breaths from 40 or 800 ahead. Beside them, and not judged, lungs whose level wanders and comes back
+within hours. A change called in any of them is false. The rival is the quantiles of the last 100 breaths.
 """
 
 import numpy as np
@@ -129,15 +129,16 @@ def measure() -> Result:
     parts = ", ".join(f"{name} {row['band held']:.3f} and {row['ratio']:.2f}" for name, row in each.iterrows())
     ends = {ahead: lungs.xs(ahead, level="ahead") for ahead in AHEAD}
     words = "; ".join(
-        f"{ahead} ahead coverage {one['band held'].min():.3f} to {one['band held'].max():.3f}, score {one['ratio'].min():.2f} "
-        f"to {one['ratio'].max():.3f} of the rival's" for ahead, one in ends.items()
-    )  # fmt: skip
+        f"{ahead} ahead coverage {one['band held'].min():.3f} to {one['band held'].max():.3f}, score "
+        f"{one['ratio'].min():.2f} to {one['ratio'].max():.3f} of the rival's"
+        for ahead, one in ends.items()
+    )
     figure = (
         f"recordings, 40 ahead: coverage {together['band held']:.3f} (rival {together['rival held']:.3f}), score "
         f"{together['ratio']:.3f} of the rival's ({parts}; changes called {called}); simulated lungs, {words}; level "
-        f"wandering (not judged): 40 ahead {beside.loc[40, 'band held']:.3f} and {beside.loc[40, 'ratio']:.2f}, 800 ahead "
-        f"{beside.loc[800, 'band held']:.3f} and {beside.loc[800, 'ratio']:.2f}; false changes {false:.2f} in 24 h "
-        f"(largest {max(changes.values())}), where the level wanders {wandered / WANDERING:.1f}"
+        f"wandering (not judged): 40 ahead {beside.loc[40, 'band held']:.3f} and {beside.loc[40, 'ratio']:.2f}, 800 "
+        f"ahead {beside.loc[800, 'band held']:.3f} and {beside.loc[800, 'ratio']:.2f}; false changes {false:.2f} in 24 "
+        f"h (largest {max(changes.values())}), where the level wanders {wandered / WANDERING:.1f}"
     )
     details = {
         "lungs": {f"{kind}, {ahead}": row.to_dict() for (kind, ahead), row in lungs.iterrows()},

@@ -322,7 +322,10 @@ def _switches(breath, fit, tubing, settling):
             flow = _through(0.5 * (P[k] + P[k + 1]) - alveolar, R * more, K * more)
             taken += flow * step
             alveolar += E * more * flow * step
-        ends = [float(values[last - 2 : last + 3].mean() - values[max(first - 2, 0) : first + 1].mean()) for values in (P, Q)]
+        ends = [
+            float(values[last - 2 : last + 3].mean() - values[max(first - 2, 0) : first + 1].mean())
+            for values in (P, Q)
+        ]
         found.append([1000.0 * (V[last] - V[first] - taken), *ends, 1000.0 * abs(taken)])
     return found
 

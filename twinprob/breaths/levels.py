@@ -1,4 +1,4 @@
-"""A drifting level seen through breaths whose scatter lasts: one robust filter for each way it may drift and scatter."""
+"""A drifting level seen through breaths whose scatter lasts: a robust filter for each way to drift and to scatter."""
 
 from __future__ import annotations
 
