@@ -255,7 +255,7 @@ PATIENTS = [
         "breaths/estimates.py",
         "breaths/test_waveform.py breaths/test_breath_chart.py",
         [
-            ("return float(self.mean[3] - self.peep)", "return float(self.mean[3] + self.peep)"),
+            ("else float(self.mean[3] - self.peep)", "else float(self.mean[3] + self.peep)"),
             ("self.mean[1] + self.mean[2] * flow)", "self.mean[1] - self.mean[2] * flow)"),
             ("np.column_stack([V, Q, Q * np.abs(Q)", "np.column_stack([V, Q, Q * Q"),
             ("half = ndtri(0.5 + ci_prob / 2)", "half = ndtri(ci_prob)"),
