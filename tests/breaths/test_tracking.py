@@ -129,7 +129,8 @@ def expected_score(low, high, mean=0.0, sd=1.0, ci_prob=0.9):
 
 @pytest.mark.parametrize(("lasting", "ahead"), [(0.3, 40), (0.9, 40), (0.9, 800)])
 def test_bands_of_a_lung_about_a_long_run_level_beat_quantiles_of_the_last_hundred(lasting, ahead):
-    chance, scores, held = np.random.default_rng(7), {"band": [], "last 100": []}, []
+    chance, held = np.random.default_rng(7), []
+    scores: dict[str, list[float]] = {"band": [], "last 100": []}
     for _ in range(16):
         past = autoregression(1500, lasting, chance)
         _, low, high = band(past, ahead, 0.9)
@@ -141,7 +142,8 @@ def test_bands_of_a_lung_about_a_long_run_level_beat_quantiles_of_the_last_hundr
 
 
 def test_bands_of_a_level_that_wanders_are_as_wide_as_they_had_to_be():
-    chance, held, near = np.random.default_rng(8), {40: [], 800: []}, 0.998
+    chance, near = np.random.default_rng(8), 0.998
+    held: dict[int, list[float]] = {40: [], 800: []}
     for _ in range(12):
         level = 1.5 * autoregression(6000, near, chance)
         past = level + chance.standard_normal(6000)

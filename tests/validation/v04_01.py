@@ -33,20 +33,21 @@ def measure() -> Result:
         recordings[number] = segment(record)
     circuit = circuit_compliance(*(found.breaths for found in recordings.values()), apparatus=APPARATUS)
     tubing, surer = circuit.compliance / 1000.0, dataclasses.replace(APPARATUS, gain_error=0.0)
-    rows, close, covered, alone, honest, preferred = {}, 0, 0, 0, 0, []
+    rows: dict[str, dict] = {}
+    close, covered, alone, honest, preferred = 0, 0, 0, 0, []
     for number, breaths in recordings.items():
         C, R = nominal[number]
         fits = [estimate(breath, circuit_compliance=tubing) for breath in breaths]
         whole = [(breath, fit) for breath, fit in zip(breaths, fits, strict=True) if not fit.supported]
-        breaths, fits = [breath for breath, _ in whole], [fit for _, fit in whole]
-        lung = lung_compliance(breaths, circuit, apparatus=APPARATUS)
+        kept, fits = [breath for breath, _ in whole], [fit for _, fit in whole]
+        lung = lung_compliance(kept, circuit, apparatus=APPARATUS)
         middle, (low, high) = lung.value, lung.interval()
-        narrow, wide = lung_compliance(breaths, circuit, apparatus=surer).interval()
+        narrow, wide = lung_compliance(kept, circuit, apparatus=surer).interval()
         spread = np.array([fit.spread * np.sqrt(fit.covariance[0, 0]) / fit.elastance for fit in fits])
         center = np.log([fit.elastance for fit in fits])
         dispersion = float(np.sum(((center - center.mean()) / spread) ** 2))
         p = float(chi2.sf(dispersion, len(fits) - 1))
-        gain, error = _left_out(breaths, tubing)
+        gain, error = _left_out(kept, tubing)
         close += abs(middle / C - 1) <= 0.05
         covered += low <= C <= high
         alone += narrow <= C <= wide
@@ -61,7 +62,7 @@ def measure() -> Result:
             "whiteness": float(np.median([fit.whiteness for fit in fits])),
             "dispersion_p": p,
             "rohrer_gain": [gain, error],
-            "breaths": len(breaths),
+            "breaths": len(kept),
         }
     errors = [row["C"][0] / row["nominal"][0] - 1 for row in rows.values()]
     strong = sum(row["nominal"][1] >= 20 for row in rows.values())

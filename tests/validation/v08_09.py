@@ -112,7 +112,8 @@ def measure() -> Result:
     for lasting, freedom in KINDS:
         more, changes[f"AR({lasting:g}), {freedom:g}"] = simulated(lasting, freedom, False, chance)
         rows += more
-    wandering, wandered = [], 0
+    wandering: list[dict] = []
+    wandered = 0
     for _ in range(WANDERING):
         more, count = simulated(0.3, 4.0, True, chance)
         wandering, wandered = wandering + more, wandered + count

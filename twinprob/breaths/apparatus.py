@@ -159,7 +159,7 @@ def slow_compliance(breaths: Sequence[Breath], *, apparatus: Apparatus | None = 
     if len(whole) < 3:
         raise ValueError(f"Argument `breaths` must hold three breaths without a flag or more, but holds {len(whole)}.")
     sums = [_moments(breath, settings.settling) for breath in whole]
-    together = (sum(one[0] for one in sums), sum(one[1] for one in sums))
+    together = np.sum([one[0] for one in sums], axis=0), np.sum([one[1] for one in sums], axis=0)
     E, R, K = _solve(*together)
     if not E > 0.0:
         raise ValueError(f"The elastance of slow samples comes out at {E:.3g} cmH2O/L; are flow and pressure swapped?")

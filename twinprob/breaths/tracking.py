@@ -186,8 +186,13 @@ def update_breath(
     fit = estimate(breath, circuit_compliance=circuit_compliance, muscle=muscle and "effort" in breath.flags)
     if fit.supported:
         # What was called at the breath before was not called at this one.
-        kept = (tracking.elastance, tracking.resistance, tracking.intrinsic_peep)
-        return Tracking(*(_unmoved(one) for one in kept), fit, tracking.supported + 1)
+        return Tracking(
+            _unmoved(tracking.elastance),
+            _unmoved(tracking.resistance),
+            _unmoved(tracking.intrinsic_peep),
+            fit,
+            tracking.supported + 1,
+        )
 
     def positive(belief, value, variance):
         if value <= 0.0:
