@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +33,8 @@ class BreathFit:
     whiteness : float, correlation of neighboring residuals
     spread : float, how many times wider than its covariance the breath counts: 1 for one without flags
     pulls : (4,) cmH2O, muscle pressure at one to four fifths of inspiration; empty where none was asked for
+    supported : bool, whether the patient pulled and no muscle pressure was asked for: elastance, resistance and
+        intrinsic PEEP are then not a number, since what the patient did is in all of them
     """
 
     time: float
@@ -43,20 +45,21 @@ class BreathFit:
     whiteness: float
     spread: float
     pulls: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    supported: bool = False
 
     @property
     def elastance(self) -> float:
-        """Elastance, cmH2O/L."""
-        return float(self.mean[0])
+        """Elastance, cmH2O/L; not a number for a supported breath."""
+        return math.nan if self.supported else float(self.mean[0])
 
     def resistance(self, flow: float = TYPICAL_FLOW) -> float:
-        """Return resistance at a flow (L/s), in cmH2O s/L."""
-        return float(self.mean[1] + self.mean[2] * flow)
+        """Return resistance at a flow (L/s), in cmH2O s/L; not a number for a supported breath."""
+        return math.nan if self.supported else float(self.mean[1] + self.mean[2] * flow)
 
     @property
     def intrinsic_peep(self) -> float:
-        """Total PEEP above the airway pressure at the end of expiration, cmH2O."""
-        return float(self.mean[3] - self.peep)
+        """Total PEEP above the airway pressure at the end of expiration, cmH2O; not a number for a supported breath."""
+        return math.nan if self.supported else float(self.mean[3] - self.peep)
 
     def interval(self, ci_prob: float = 0.9) -> tuple[float, float]:
         """Return the credible interval of the elastance, cmH2O/L."""
@@ -86,7 +89,8 @@ def estimate(
     muscle : bool
         Let the patient pull during inspiration, by any pressure that is zero at its ends. Elastance is then known from
         expiration and from where inspiration ends, less closely, and without the bias of an effort that is over by
-        then; an effort that goes on into expiration still biases it.
+        then; an effort that goes on into expiration still biases it. Without it a breath that carries the flag
+        "effort" has coefficients (`mean`) and reports no elastance.
 
     Returns
     -------
@@ -109,6 +113,7 @@ def estimate(
         whiteness=float(residuals[1:] @ residuals[:-1]) / max(power, 1e-12),
         spread=math.prod(_FLAG_SPREAD[flag] for flag in breath.flags),
         pulls=mean[4:],
+        supported="effort" in breath.flags and not muscle,
     )
 
 
@@ -161,33 +166,6 @@ def _long_run(columns, residuals):
         forward[i] = near * (forward[i - 1] + columns[i - 1])
     crossed = columns.T @ forward
     return variance * (columns.T @ columns + crossed + crossed.T)
-
-
-def circuit_compliance(*recordings: Sequence[Breath], largest: float = 0.002) -> float:
-    """Estimate the compliance of the tubing from the flow that comes before the pressure.
-
-    Parameters
-    ----------
-    *recordings : sequences of Breath
-        All through the same circuit; each with a noise of its own.
-    largest : float, L/cmH2O
-
-    Returns
-    -------
-    compliance : float
-        L/cmH2O, of 17 values from 0 to `largest` the likeliest.
-    """
-
-    def misfit(value):
-        total = 0.0
-        for breaths in recordings:
-            counts = np.array([len(breath.times) for breath in breaths])
-            squares = [estimate(breath, circuit_compliance=value).residual ** 2 for breath in breaths]
-            total += counts.sum() * math.log(counts @ squares / counts.sum())
-        return total
-
-    values = np.linspace(0.0, largest, 17)
-    return float(values[int(np.argmin([misfit(value) for value in values]))])
 
 
 @dataclass(frozen=True)

@@ -255,7 +255,7 @@ PATIENTS = [
         "breaths/estimates.py",
         "breaths/test_waveform.py breaths/test_breath_chart.py",
         [
-            ("return float(self.mean[3] - self.peep)", "return float(self.mean[3] + self.peep)"),
+            ("else float(self.mean[3] - self.peep)", "else float(self.mean[3] + self.peep)"),
             ("self.mean[1] + self.mean[2] * flow)", "self.mean[1] - self.mean[2] * flow)"),
             ("np.column_stack([V, Q, Q * np.abs(Q)", "np.column_stack([V, Q, Q * Q"),
             ("half = ndtri(0.5 + ci_prob / 2)", "half = ndtri(ci_prob)"),
@@ -264,11 +264,39 @@ PATIENTS = [
     ),
     *faults(
         "breaths/tracking.py",
-        "breaths/test_waveform.py",
+        "breaths/test_waveform.py breaths/test_tracking.py",
         [
-            ("gain = variances / (variances + noise", "gain = noise / (variances + noise"),
-            ("off = value - belief.means", "off = belief.means - value"),
-            ("self.variances + ahead * _DRIFT**2 + noise", "self.variances + noise"),
+            ("np.sum(spreads == spread) >= 50", "np.sum(spreads == spread) >= 50_000"),
+            ("chunks, recent = (), np", "chunks, recent = chunks, np"),
+            ("tracking.supported + 1)", "tracking.supported)"),
+        ],
+    ),
+    *faults(
+        "breaths/levels.py",
+        "breaths/test_tracking.py",
+        [
+            ("missed = value - levels.means - offs", "missed = value - levels.means"),
+            ("self.variances + breaths * DRIFT**2", "self.variances"),
+            ("(1.0 + together) / (1.0 - together)", "1.0"),
+        ],
+    ),
+    *faults(
+        "breaths/bands.py",
+        "breaths/test_tracking.py",
+        [
+            ("wide = _few(_independent(past), ci_prob)", "wide = 1.0"),
+            ("needed - 1.0, 0.0) * seen", "needed - 1.0, 0.0) * 0.0"),
+            ("past[origin + ahead - 1 :]", "past[origin - 1 :]"),
+        ],
+    ),
+    *faults(
+        "breaths/apparatus.py",
+        "breaths/test_apparatus.py",
+        [
+            ("value = slow.compliance - circuit.compliance", "value = slow.compliance"),
+            ("(since > turn + settling)", "(since > turn)"),
+            ("value / settings.gain(oxygen)", "value * settings.gain(oxygen)"),
+            ("columns.append([pressure, flow, -flow / slope])", "columns.append([pressure, 0.0, 0.0])"),
         ],
     ),
     *faults(

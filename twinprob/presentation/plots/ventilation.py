@@ -93,7 +93,9 @@ def elastance(history: Sequence[Tracking]) -> Picture:
     values = np.array([tracking.fit.elastance for tracking in seen if tracking.fit is not None])
     plain = np.array([tracking.fit.spread <= 1.0 for tracking in seen if tracking.fit is not None])
     middle, low, high = np.exp([tracking.elastance.interval(0.9) for tracking in seen]).T
-    figure, ((axis,),) = sheet(3.4, f"{len(seen)} breaths; band: 90 % of the level. {NOTE}", 1, 1)
+    supported = int(np.sum(np.isnan(values)))
+    without = f", {supported} of them supported and without an elastance" if supported else ""
+    figure, ((axis,),) = sheet(3.4, f"{len(seen)} breaths{without}; band: 90 % of the level. {NOTE}", 1, 1)
     axis.plot(minutes[plain], values[plain], ".", color=GRAY, ms=4, label="breath")
     axis.plot(minutes[~plain], values[~plain], "o", mfc="none", color=_FLAGGED, ms=3.5, mew=0.7, label="flagged breath")
     axis.fill_between(minutes, low, high, color=BLUE, alpha=0.25, lw=0)
@@ -102,7 +104,7 @@ def elastance(history: Sequence[Tracking]) -> Picture:
         if tracking.elastance.changed:
             axis.axvline(minute, color="#404040", lw=1.0, ls=(0, (4, 3)))
     axis.set(xlabel="time since the record's origin (min)", ylabel="elastance (cmH2O/L)")
-    axis.set_ylim(0.0, 1.3 * float(np.quantile(np.append(values, high), 0.98)))
+    axis.set_ylim(0.0, 1.3 * float(np.nanquantile(np.append(values, high), 0.98)))
     axis.legend(frameon=False, fontsize=8.5)
     axis.spines[["top", "right"]].set_visible(False)
     return figure
