@@ -38,6 +38,9 @@ HOMES = {
     "scoringrules": "validation/score.py",
     "pyarrow": "readers/meds.py",
     "fhir": "presentation/export.py",
+    "pydantic": "validation/study/protocol.py",
+    "yaml": "validation/study/protocol.py",
+    "zarr": "validation/study/store.py",
 }
 
 FORBIDDEN = {"utils", "helpers", "common", "misc", "core", "base", "manager", "engine", "interface", "types"}
@@ -270,7 +273,7 @@ import twinprob
 from jax._src import xla_bridge
 print("backends", sorted(xla_bridge._backends))
 print("flag changed", jax.config.jax_enable_x64 != before)
-heavy = {"matplotlib", "pint", "arviz_plots", "jinja2", "typer", "dask", "blackjax", "SALib", "sympy"}
+heavy = {"matplotlib", "pint", "arviz_plots", "jinja2", "typer", "dask", "blackjax", "SALib", "sympy", "pydantic", "zarr"}
 print("pulled in", sorted(heavy & set(sys.modules)))
 """
 

@@ -1,4 +1,4 @@
-"""The `twinprob` command: demo, fit, forecast, watch, doctor."""
+"""The `twinprob` command: demo, fit, forecast, watch, study, doctor."""
 
 import importlib.metadata
 import json
@@ -47,6 +47,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+studies = typer.Typer(name="study", help="A retrospective study of all patients of an extract.", no_args_is_help=True)
+app.add_typer(studies)
 _NOTE = "Research software, not a medical device."
 _METHODS: dict[str, type[Laplace] | type[NUTS]] = {"laplace": Laplace, "nuts": NUTS}
 _DEMO_STAY, _DEMO_UNTIL = 3, "24 h"
@@ -231,6 +233,28 @@ def watch(
         _note(f"{count} lines left out: {reason}")
 
 
+@studies.command("run")
+@_plainly
+def run_study(
+    plan: Annotated[str, typer.Argument(help="A study file, or one that ships: glucose, plateau, pressure.")],
+    data: Annotated[Path, typer.Option(help="Folder of the extract.")],
+    out: Annotated[Path, typer.Option(help="Store of the results; one of this study is gone on with.")],
+    workers: Annotated[int | None, typer.Option(help="Processes; one a core by default.")] = None,
+) -> None:
+    """Roll a twin of every patient forward, score it, and write report.html and report.json into the store."""
+    from .presentation import credibility
+    from .validation.study.run import study
+
+    try:
+        with _progress() as told:
+            found = study(plan, data=data, store=out, workers=workers, progress=told)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted: who is done is kept; the same command goes on.", err=True)
+        raise typer.Exit(130) from None
+    credibility.write(found, out)
+    _screen().print(f"{found}\nIn {out}: report.html, report.json\n{_NOTE}", markup=False, highlight=False)
+
+
 # ---- pieces -------------------------------------------------------------------------------------------------------
 
 
@@ -277,20 +301,20 @@ def _plan(path: Path, twin: Twin, origin: str | None) -> Inputs:
     return read_inputs(path, weight=twin.record.weight, origin=origin)
 
 
-def _fit(model: AbstractModel, record: Record, *, key, method=None, population=None) -> Twin:
+@contextmanager
+def _progress() -> Iterator[Callable[..., None]]:
+    """Give a function of (stage, fraction) that moves a bar on a terminal, and says nothing elsewhere."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left:"))
     console = Console(stderr=True)
     quiet = not console.is_terminal
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet) as progress:
-        task = progress.add_task("compile", total=1.0)
-        return fit_twin(
-            model,
-            record,
-            key=key,
-            method=method,
-            population=population,
-            progress=lambda stage, fraction: progress.update(task, description=stage, completed=fraction),
-        )
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task("compile", total=1.0)
+        yield lambda stage, fraction, left=0.0: bar.update(task, description=stage, completed=fraction)
+
+
+def _fit(model: AbstractModel, record: Record, *, key, method=None, population=None) -> Twin:
+    with _progress() as told:
+        return fit_twin(model, record, key=key, method=method, population=population, progress=told)
 
 
 def _table(*columns: str) -> Table:
