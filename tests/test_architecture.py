@@ -273,7 +273,8 @@ import twinprob
 from jax._src import xla_bridge
 print("backends", sorted(xla_bridge._backends))
 print("flag changed", jax.config.jax_enable_x64 != before)
-heavy = {"matplotlib", "pint", "arviz_plots", "jinja2", "typer", "dask", "blackjax", "SALib", "sympy", "pydantic", "zarr"}
+heavy = {"matplotlib", "pint", "arviz_plots", "jinja2", "typer", "dask", "blackjax", "SALib", "sympy"}
+heavy |= {"pydantic", "yaml", "zarr"}
 print("pulled in", sorted(heavy & set(sys.modules)))
 """
 

@@ -45,7 +45,7 @@ _PAGE = """<p>{{ about }}</p>
 {{ grid(event_header, events) }}
 {% endif %}{% if subgroups %}<h2>Subgroups</h2>
 <p>Cells of fewer than {{ smallest }} patients are suppressed.</p>
-{{ grid(("by", "group", "horizon", "patients", "pairs", "90 % coverage", "interval score", "mean absolute error"), subgroups) }}
+{{ grid(subgroup_header, subgroups) }}
 {% endif %}{% for title, image in pictures %}<h2>{{ title }}</h2>
 {{ image }}
 {% endfor %}<h2>The model</h2>
@@ -115,7 +115,7 @@ def _calculation(study: Study) -> list[Check]:
             area, "no stay failed", _verdict(failed.empty),
             f"{len(failed)} failed" + (f": {failed['reason'].value_counts().index[0]}" if len(failed) else ""),
         ),
-        Check(area, "the code of this version passes its tests", "for a human", "run the tests of the installed version"),
+        Check(area, "the code passes its tests", "for a human", "run the tests of the installed version"),
     ]  # fmt: skip
     origins = study.origins
     if not origins.empty:
@@ -123,8 +123,9 @@ def _calculation(study: Study) -> list[Check]:
         fits = khat[np.isfinite(khat)]
         found += [
             Check(
-                area, f"importance sampling of every fit is trusted (k-hat < {_KHAT:g})", _verdict(bool((fits < _KHAT).all())),
-                f"{int((fits >= _KHAT).sum())} of {len(fits)} fits are not; the largest is {number(float(fits.max(initial=0.0)))}",
+                area, f"importance sampling of every fit is trusted (k-hat < {_KHAT:g})",
+                _verdict(bool((fits < _KHAT).all())),
+                f"{int((fits >= _KHAT).sum())} of {len(fits)} are not; largest {number(float(fits.max(initial=0.0)))}",
             ),
             Check(
                 area, f"solves fail in at most {100 * _FAILED:g} % of the draws of a forecast",
@@ -133,6 +134,11 @@ def _calculation(study: Study) -> list[Check]:
             ),
         ]  # fmt: skip
     return found
+
+
+def _enough(study: Study, patients: int, low: float) -> bool:
+    """Tell whether a bootstrap over patients means something."""
+    return bool(np.isfinite(low) and patients >= study.protocol.smallest_cell)
 
 
 def _intervals(study: Study) -> list[Check]:
@@ -145,8 +151,8 @@ def _intervals(study: Study) -> list[Check]:
             found.append(
                 Check(
                     "Intervals", f"{row['variable']}, {row['horizon']}: {100 * level:g} % intervals hold so many",
-                    _verdict(low <= level <= high) if np.isfinite(low) else "not done",
-                    f"{100 * row[name]:.1f} % ({100 * low:.1f}–{100 * high:.1f} %) of {row['pairs']} in {row['patients']} patients",
+                    _verdict(low <= level <= high) if _enough(study, row["patients"], low) else "not done",
+                    f"{100 * row[name]:.1f} % ({100 * low:.1f}–{100 * high:.1f} %), {row['patients']} patients",
                 )
             )  # fmt: skip
     return found
@@ -161,7 +167,9 @@ def _against_rivals(study: Study) -> list[Check]:
             ratio, low, high = study.ratio("crps", variable, horizon, rival)
             if not np.isfinite(ratio):
                 continue
-            verdict: Any = "passed" if high < 1.0 else ("failed" if low > 1.0 or ratio > 1.0 else "for a human")
+            verdict: Any = "passed" if high < 1.0 else ("failed" if ratio > 1.0 else "for a human")
+            if not _enough(study, int(frame["patients"].max()), low):
+                verdict = "not done"
             found.append(
                 Check(
                     "Against simple forecasters", f"{variable}, {horizon}: better than {rival}", verdict,
@@ -191,7 +199,9 @@ def _not_done() -> list[Check]:
         ("Robustness", "priors twice as wide"): "the study again with the model's `free`",
     }
     found = [Check(area, line, "not done", f"would show it: {how}") for (area, line), how in missing.items()]
-    found.append(Check("Use", "the physiology is adequate for the context of use", "for a human", "read the model's page"))
+    found.append(
+        Check("Use", "the physiology is adequate for the context of use", "for a human", "read the model's page")
+    )
     return found
 
 
@@ -240,8 +250,9 @@ def html(study: Study, *, others: Sequence[Check] = ()) -> str:
                 "log score", "mean absolute error"),
         figures=_figures(study),
         event_header=tuple(name.replace("_", " ") for name in shown),
-        events=[tuple(row) for row in _plain(events[shown])] if len(events) else [],
+        events=[tuple("" if pd.isna(x) else x for x in row) for row in _plain(events[shown])] if len(events) else [],
         subgroups=[tuple("suppressed" if pd.isna(x) else x for x in row) for row in _plain(subgroups)],
+        subgroup_header=tuple(name.replace("_", " ") for name in subgroups.columns),
         smallest=protocol.smallest_cell,
         pictures=_pictures(study),
         parameters=[
@@ -275,12 +286,16 @@ def _rows_read(study: Study) -> str:
     for ledger in study.flow["ledger"]:
         for fate, count in (ledger or {}).items():
             totals[fate] = totals.get(fate, 0) + count
-    return "Rows of the stays that were rolled: " + (", ".join(f"{n} {fate}" for fate, n in totals.items()) or "none") + "."
+    return (
+        "Rows of the stays that were rolled: "
+        + (", ".join(f"{n} {fate}" for fate, n in totals.items()) or "none")
+        + "."
+    )
 
 
 def _figures(study: Study) -> list[tuple]:
-    columns = ["forecaster", "variable", "horizon", "patients", "pairs", "coverage", "interval_score", "crps", "log_score",
-               "mean_absolute_error"]  # fmt: skip
+    columns = ["forecaster", "variable", "horizon", "patients", "pairs", "coverage", "interval_score", "crps",
+               "log_score", "mean_absolute_error"]  # fmt: skip
     rows = []
     for row in study.summary().to_dict("records"):
         cells = []
@@ -288,7 +303,9 @@ def _figures(study: Study) -> list[tuple]:
             value = row[name]
             low = row.get(f"{name}_low")
             some = isinstance(value, float) and np.isfinite(value)
-            text = f"{value:.3g}" + (f" ({low:.3g}–{row[f'{name}_high']:.3g})" if low is not None else "") if some else ""
+            text = (
+                f"{value:.3g}" + (f" ({low:.3g}–{row[f'{name}_high']:.3g})" if low is not None else "") if some else ""
+            )
             cells.append(text if isinstance(value, float) else value)
         rows.append(tuple(cells))
     return rows
@@ -304,7 +321,11 @@ def _pictures(study: Study) -> list[tuple[str, Markup]]:
         ("Coverage", plots.coverage(study), "share of measurements inside intervals against their stated probability"),
         ("Where measurements lay in the forecasts", plots.pit(study), "histograms of the PIT"),
         *(
-            (f"Reliability: {event}", plots.reliability(study, event), f"how often {event} came against its probability")
+            (
+                f"Reliability: {event}",
+                plots.reliability(study, event),
+                f"how often {event} came against its probability",
+            )
             for event in study.protocol.events
         ),
         ("Best, middle and worst patient", plots.patients(study), "forecasts and measurements of three patients"),
@@ -342,7 +363,10 @@ def document(study: Study, *, others: Sequence[Check] = ()) -> dict[str, Any]:
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [
-        {str(name): None if isinstance(x, float) and not np.isfinite(x) else x for name, x in zip(frame.columns, row, strict=True)}
+        {
+            str(name): None if isinstance(x, float) and not np.isfinite(x) else x
+            for name, x in zip(frame.columns, row, strict=True)
+        }
         for row in _plain(frame)
     ]
 

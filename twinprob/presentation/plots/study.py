@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 
 from ...forecasting.risk import Event
+from ...inference.update import LEVELS
 from ...patient.require import require_kinds
 from ...validation.score import quantiles
 from ...validation.study.figures import Study
-from .sheet import BLACK, BLUE, GRAY, GREEN, INPUT_COLORS, LEVELS, NOTE, Picture, literal, nested, sheet
+from .sheet import BLACK, BLUE, GRAY, GREEN, INPUT_COLORS, NOTE, Picture, literal, nested, sheet
 
 _BINS = 10
 _COLORS = (BLUE, INPUT_COLORS[0], GREEN, INPUT_COLORS[2], GRAY, INPUT_COLORS[1], INPUT_COLORS[3], BLACK)
@@ -67,9 +68,15 @@ def pit(study: Study) -> Picture:
     figure, grid = sheet(2.4, sentence, 1, max(1, len(groups)), sharey=True)
     for axis, ((variable, horizon), rows) in zip(grid[0], groups, strict=True):
         values = rows["pit"].dropna().to_numpy()
-        axis.hist(values, bins=_BINS, range=(0, 1), weights=np.full(len(values), _BINS / max(1, len(values))), color=BLUE)
+        axis.hist(
+            values, bins=_BINS, range=(0, 1), weights=np.full(len(values), _BINS / max(1, len(values))), color=BLUE
+        )
         axis.axhline(1.0, color=GRAY, lw=1.0, ls="--")
-        axis.set(title=literal(f"{variable.replace('_', ' ')}, {horizon}"), xlabel=f"PIT of {len(values)} forecasts", xlim=(0, 1))
+        axis.set(
+            title=literal(f"{variable.replace('_', ' ')}, {horizon}"),
+            xlabel=f"PIT of {len(values)} forecasts",
+            xlim=(0, 1),
+        )
         axis.title.set_fontsize(9)
     grid[0, 0].set_ylabel("density")
     return _plain(figure, list(grid[0]))
@@ -100,8 +107,8 @@ def reliability(study: Study, event: str, *, rival: str = "regression") -> Pictu
         raise ValueError(f"The study has no event {event!r}; it has: {', '.join(study.protocol.events) or 'none'}.")
     read = Event.read(event, study.units())
     sentence = (
-        f"Above: share of forecasts after which `{literal(event)}` was measured, against the probability stated; on the "
-        f"line they agree. Below: how many forecasts stated it. {NOTE}"
+        f"Above: share of forecasts after which `{literal(event)}` was measured, against the probability stated; on "
+        f"the line they agree. Below: how many forecasts stated it. {NOTE}"
     )
     figure, grid = sheet(3.8, sentence, 2, 1, sharex=True, height_ratios=(3, 1))
     above, below = grid[:, 0]
@@ -138,14 +145,18 @@ def patients(study: Study) -> Picture:
     main = study.protocol.inclusion.keep[0]
     mine = study.judged[(study.judged["forecaster"] == "twin") & (study.judged["variable"] == main)]
     scores = mine.groupby("patient")["crps"].mean().dropna().sort_values()
-    chosen = list(dict.fromkeys([scores.index[0], scores.index[len(scores) // 2], scores.index[-1]])) if len(scores) else []
+    chosen = (
+        list(dict.fromkeys([scores.index[0], scores.index[len(scores) // 2], scores.index[-1]])) if len(scores) else []
+    )
     sentence = (
         "Each forecast of the twin where it was made for (bands of 50, 80 and 95 %), and what was then measured "
         f"(points). The patients with the lowest, the middle and the highest mean CRPS. {NOTE}"
     )
     figure, grid = sheet(1.9 * max(1, len(chosen)), sentence, max(1, len(chosen)), 1)
     unit = str(mine["unit"].iloc[0]) if len(mine) else ""
-    for axis, patient, name in zip(grid[:, 0], chosen, ("best", "middle", "worst")[-len(chosen) :] if chosen else (), strict=True):
+    for axis, patient, name in zip(
+        grid[:, 0], chosen, ("best", "middle", "worst")[-len(chosen) :] if chosen else (), strict=True
+    ):
         rows = mine[mine["patient"] == patient]
         rows = rows[rows["stay"] == rows["stay"].iloc[0]].drop_duplicates("time", keep="last").sort_values("time")
         _fan(axis, study, rows)

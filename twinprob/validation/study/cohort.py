@@ -58,7 +58,9 @@ def listed(source: Source, folder: Path) -> Listed:
     if source.reader == "tidy":
         names = sorted(path.name for path in folder.iterdir() if path.name.endswith((".csv", ".csv.gz")))
         if not names:
-            raise FileNotFoundError(f"Folder `{folder.name}` holds no .csv or .csv.gz, of which reader tidy takes one a patient.")
+            raise FileNotFoundError(
+                f"Folder `{folder.name}` holds no .csv or .csv.gz, of which reader tidy takes one a patient."
+            )
         return Listed(source, folder, {name.removesuffix(".gz").removesuffix(".csv"): (name,) for name in names})
     tables: Any
     if source.reader == "mimic":

@@ -86,12 +86,12 @@ class Study:
         Returns
         -------
         frame : pandas.DataFrame
-            One row per forecaster, variable and horizon: patients, pairs, failed; coverage, width, interval_score, crps,
-            log_score, bias, mean_absolute_error, median_absolute_percentage_error and coverage at every level, most
-            with `_low` and `_high`; lowest_coverage among patients with at least 20 pairs.
+            One row per forecaster, variable and horizon: patients, pairs, failed; coverage, width, interval_score,
+            crps, log_score, bias, mean_absolute_error, median_absolute_percentage_error and coverage at every level,
+            most with `_low` and `_high`; lowest_coverage among patients with at least 20 pairs.
         """
         rows = [
-            {**dict(zip(_KEYS, keys, strict=True)), **self._means(group)}  # type: ignore[call-overload]
+            {**dict(zip(_KEYS, keys, strict=True)), **self._means(group)}
             for keys, group in self.per_patient().groupby(_KEYS, sort=False)
         ]
         return pd.DataFrame(rows)
@@ -245,11 +245,20 @@ class Study:
                         "mean_absolute_error": mine["absolute_error"].mean(),
                     }  # fmt: skip
                 rows.append(row)
-        columns = ["subgroup", "group", "horizon", "patients", "pairs", "coverage", "interval_score", "mean_absolute_error"]
+        columns = [
+            "subgroup",
+            "group",
+            "horizon",
+            "patients",
+            "pairs",
+            "coverage",
+            "interval_score",
+            "mean_absolute_error",
+        ]
         return pd.DataFrame(rows, columns=columns)
 
     def _groups(self, one: Subgroup) -> dict[str, str]:
-        found = {}
+        found: dict[str, str] = {}
         for row in self.flow.itertuples():
             value = row.covariates.get(one.covariate) if isinstance(row.covariates, Mapping) else None
             if value is None:
@@ -267,7 +276,9 @@ class Study:
         """Say how many stays went where, and what the thresholds came to."""
         fates = self.flow["fate"].value_counts()
         said = ", ".join(f"{count} {fate}" for fate, count in fates.items())
-        verdicts = "; ".join(f"{row.threshold}: {row.figure:.3g}, {row.verdict}" for row in self.thresholds().itertuples())
+        verdicts = "; ".join(
+            f"{row.threshold}: {row.figure:.3g}, {row.verdict}" for row in self.thresholds().itertuples()
+        )
         return f"{self.protocol.title}: {len(self.flow)} stays ({said}). {verdicts or 'No threshold was stated.'}"
 
     def _repr_html_(self) -> str:

@@ -112,7 +112,10 @@ class Hand:
                 lost = {"number": -1, "fate": "failed", "reason": reason}
                 if part is None:
                     return Part(patient, "failed", (lost,))
-                stays = tuple({**one, "fate": "failed", "reason": reason} if one["fate"] == "rolled" else one for one in part.stays)
+                stays = tuple(
+                    {**one, "fate": "failed", "reason": reason} if one["fate"] == "rolled" else one
+                    for one in part.stays
+                )
                 return Part(patient, "failed", stays, part.pairs, part.members)
             if said["is"] == "share":
                 if tell:

@@ -49,7 +49,10 @@ class Part:
                     found[f"{table} {name}"] = values
                 else:
                     codes, names = pd.factorize(values)
-                    found[f"{table} {name}"], categories[f"{table} {name}"] = codes.astype(np.int32), list(map(str, names))
+                    found[f"{table} {name}"], categories[f"{table} {name}"] = (
+                        codes.astype(np.int32),
+                        list(map(str, names)),
+                    )
         for name, members in self.members.items():
             sizes = np.array([len(one) for one in members], np.int32)
             wide = np.full((len(members), int(sizes.max(initial=0))), np.nan)

@@ -221,7 +221,9 @@ class Protocol(_Part):
         outputs, inputs = model.quantities(model.Output), model.quantities(model.Input)
         for name in self.inclusion.keep[:1]:
             if name not in outputs:
-                raise ValueError(f"inclusion.keep: model {self.model.name} has no output {name!r}; {nearest(name, outputs)}")
+                raise ValueError(
+                    f"inclusion.keep: model {self.model.name} has no output {name!r}; {nearest(name, outputs)}"
+                )
         for name in (*self.forecast.without, *self.forecast.treatments):
             if name not in inputs:
                 raise ValueError(f"forecast: model {self.model.name} has no input {name!r}; {nearest(name, inputs)}")
@@ -283,7 +285,9 @@ def read(path: str | PathLike[str]) -> Protocol:
     if not file.exists() and not file.suffix:
         file = bundled() / "studies" / f"{path}.yaml"
     if not file.is_file():
-        raise FileNotFoundError(f"There is no study file at `{path}`, and none of this name ships: {', '.join(shipped())}.")
+        raise FileNotFoundError(
+            f"There is no study file at `{path}`, and none of this name ships: {', '.join(shipped())}."
+        )
     try:
         text = file.read_text(encoding="utf-8")
         node = yaml.compose(text, yaml.SafeLoader)

@@ -75,7 +75,11 @@ def roll(
         except Exception as error:  # noqa: BLE001  a patient's failure is a row with a reason
             about.append({"number": number, "fate": "failed", "reason": _said(error)})
     names = _forecasters(protocol)
-    known(_part(patient, about, plans, [({name: [np.full(1, np.nan)] * len(p) for name in names}, None) for *_, p in plans]))
+    known(
+        _part(
+            patient, about, plans, [({name: [np.full(1, np.nan)] * len(p) for name in names}, None) for *_, p in plans]
+        )
+    )
     found = []
     for done, (number, record, pairs) in enumerate(plans):
         try:
@@ -176,7 +180,7 @@ def learn(protocol: Protocol, source: Listed) -> dict[tuple[str, int], Populatio
             )
         return {("", -1): population}
     places, records = _records(protocol, source if isinstance(how, LeftOut) else _elsewhere(how), how)
-    told = {"method": _LEARNING, "rounds": how.rounds, "key": jax.random.key(protocol.seed)}
+    told: dict[str, Any] = {"method": _LEARNING, "rounds": how.rounds, "key": jax.random.key(protocol.seed)}
     if isinstance(how, Elsewhere):
         population = fit_population(model, records, source=f"the other source of study {protocol.name}", **told)
         _require_others(population, source, how)

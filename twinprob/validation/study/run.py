@@ -70,8 +70,8 @@ def study(
 
     Notes
     -----
-    A patient who takes longer than the study's `time_limit` is ended, and its forecasts have failed; so are those of one
-    in whose process died twice. They stay among the pairs that are scored.
+    A patient who takes longer than the study's `time_limit` is ended, and its forecasts have failed; so have those of
+    one whose process died twice. They stay among the pairs that are scored.
     """
     stated = plan if isinstance(plan, Protocol) else protocol.read(plan)
     folder = Path(data).resolve()
