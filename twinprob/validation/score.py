@@ -263,10 +263,11 @@ def log_score(value: float, members: np.ndarray, weights: np.ndarray | None = No
     members, shares = members[known], shares / max(shares.sum(), 1e-300)
     if len(members) < 2:
         return np.nan
-    mean = shares @ members
-    spread = np.sqrt(shares @ (members - mean) ** 2)
-    low, high = quantiles(members, [0.25, 0.75], None if weights is None else shares)
     count = 1.0 / float(shares @ shares)  # of draws that would be as good with equal weights
+    if not count > 1.0:
+        return np.nan
+    spread = np.sqrt(shares @ (members - shares @ members) ** 2 * count / (count - 1.0))
+    low, high = quantiles(members, [0.25, 0.75], None if weights is None else shares)
     width = 1.06 * min(spread, (high - low) / 1.34) * count ** (-0.2)
     if not width > 0.0:
         return np.nan
