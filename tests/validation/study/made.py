@@ -39,8 +39,8 @@ def part(number: int, *, width: float = 1.0, pairs: int = 30, draws: int = 400, 
     time = 60.0 * np.arange(1.0, pairs + 1.0)
     frame = pd.DataFrame({
         "variable": "glucose", "unit": "mmol/L", "origin": time - 60.0, "time": time, "last": mean + 1.5,
-        "trend": mean + 2.0, "value": value, "hours_ahead": 1.0, "horizon": "0.4–1.5 h", "smoothed": mean + 1.0, "usual": 2.0, "own": 0.1,
-        "move": 0.0, "stay": 0,
+        "trend": mean + 2.0, "value": value, "hours_ahead": 1.0, "horizon": "0.4–1.5 h", "smoothed": mean + 1.0,
+        "usual": 2.0, "own": 0.1, "move": 0.0, "stay": 0,
     })  # fmt: skip
     twin = [m + width * chance.standard_normal(draws) for m in mean]
     for i in range(failed):
