@@ -108,3 +108,9 @@ def test_bad_arguments_are_refused_before_any_work(go, tmp_path):
         run.study(made.plan(), data=tmp_path / "none", store=tmp_path / "t")
     assert Stub.held == []
     assert not (tmp_path / "t").exists()
+
+
+def test_a_patient_lost_as_a_whole_has_a_row_for_every_stay():
+    lost = run._lost("a", "it died")
+    assert [row["number"] for row in run._whole(lost, 3).stays] == [0, 1, 2]
+    assert run._whole(made.part(1), 3).stays == made.part(1).stays

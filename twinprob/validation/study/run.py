@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from os import PathLike, cpu_count
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from .protocol import Protocol
 from .store import Store
 
 Progress = Callable[[str, float, float], None]
+Keep = Callable[[Part, float], None]
 Files = Mapping[tuple[str, int], bytes]
 _HANDS: dict[tuple[str, str, int], Hand] = {}  # of a worker of a cluster, by its threads
 
@@ -85,10 +87,15 @@ def study(
     waiting = [patient for patient in source.patients if patient not in done]
     limit = 60.0 * minutes(stated.time_limit)
     told = _Told(progress, len(source.patients), len(done))
+
+    def keep(part: Part, seconds: float) -> None:
+        kept.write(_whole(part, len(source.patients[part.patient])), seconds)
+        told(part)
+
     if client is None:
-        _here(kept, waiting, files, text, str(folder), limit, workers or cpu_count() or 1, told)
+        _here(keep, waiting, files, text, str(folder), limit, workers or cpu_count() or 1)
     else:
-        _there(client, kept, waiting, files, text, str(folder), limit, told)
+        _there(client, keep, waiting, files, text, str(folder), limit)
     return gather(kept)
 
 
@@ -132,7 +139,7 @@ class _Told:
 # ---- one machine -----------------------------------------------------------------------------------------------------
 
 
-def _here(kept: Store, waiting, files: Files, text: str, folder: str, limit: float, workers: int, told: _Told) -> None:
+def _here(keep: Keep, waiting, files: Files, text: str, folder: str, limit: float, workers: int) -> None:
     """Let processes take patients in turn; only this one writes."""
     todo: queue.Queue = queue.Queue()
     for patient in waiting:
@@ -161,8 +168,7 @@ def _here(kept: Store, waiting, files: Files, text: str, folder: str, limit: flo
             found = came.get()
             if isinstance(found, BaseException):
                 raise found
-            kept.write(*found)
-            told(found[0])
+            keep(*found)
     finally:
         stopped.set()
         for hand in hands:
@@ -178,22 +184,32 @@ def _one(hand: Hand, patient: str, populations: Mapping[int, bytes], limit: floa
         except Gone:
             if again or (stopped is not None and stopped.is_set()):
                 break
-    lost = {"number": -1, "fate": "failed", "reason": "the process that held this patient died twice"}
-    return Part(patient, "failed", (lost,)), time.monotonic() - began
+    return _lost(patient, "the process that held this patient died twice"), time.monotonic() - began
+
+
+def _whole(part: Part, stays: int) -> Part:
+    """Return a part in which a patient who was lost as a whole has a row for every stay."""
+    if not part.stays or part.stays[0]["number"] >= 0:
+        return part
+    return replace(part, stays=tuple({**part.stays[0], "number": number} for number in range(stays)))
+
+
+def _lost(patient: str, reason: str) -> Part:
+    return Part(patient, "failed", ({"number": -1, "fate": "failed", "reason": reason},))
 
 
 # ---- a cluster -------------------------------------------------------------------------------------------------------
 
 
-def _there(client, kept: Store, waiting, files: Files, text: str, folder: str, limit: float, told: _Told) -> None:
+def _there(client, keep: Keep, waiting, files: Files, text: str, folder: str, limit: float) -> None:
     """Hand patients to a cluster, a few more at a time than it has threads; what comes back is written here."""
     came: queue.Queue = queue.Queue()
-    left, held = iter(waiting), set()
+    left, held = iter(waiting), {}
 
     def submit() -> None:
         for patient in left:
             future = client.submit(_remote, text, folder, patient, _of(files, patient), limit, pure=False)
-            held.add(future)
+            held[future] = patient
             future.add_done_callback(came.put)
             return
 
@@ -202,11 +218,15 @@ def _there(client, kept: Store, waiting, files: Files, text: str, folder: str, l
             submit()
         for _ in waiting:
             future = came.get()
-            about, content, seconds = future.result()
-            held.discard(future)
-            part = Part.unpack(about, content)
-            kept.write(part, seconds)
-            told(part)
+            try:
+                about, content, seconds = future.result()
+                part = Part.unpack(about, content)
+            except Exception as error:
+                if type(error).__name__ != "KilledWorker":
+                    raise
+                part, seconds = _lost(held[future], "every worker that held this patient died"), 0.0
+            del held[future]
+            keep(part, seconds)
             submit()
     finally:
         if held:
