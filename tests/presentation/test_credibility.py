@@ -39,6 +39,12 @@ def test_every_tag_is_closed_and_the_page_needs_nothing_from_elsewhere(page):
     assert len(page) < 10e6
 
 
+def test_no_object_of_python_is_shown(page):
+    assert "object at" not in page
+    assert "LogNormal, " in page
+    assert ">nan<" not in page
+
+
 def test_it_never_says_valid(page):
     words = page.split("base64")[0].lower()
     assert "valid" not in words.replace("invalid", "")

@@ -74,6 +74,10 @@ class Study:
 
     def per_patient(self) -> pd.DataFrame:
         """Return means over each patient's pairs, all stays together, by forecaster, variable and horizon."""
+        return self._each.copy()
+
+    @cached_property
+    def _each(self) -> pd.DataFrame:
         columns = [*MEASURES, "log_score", *self._covered()]
         grouped = self.judged.groupby([*_KEYS, "patient"], sort=False)
         found = grouped[columns].mean()
@@ -90,9 +94,13 @@ class Study:
             crps, log_score, bias, mean_absolute_error, median_absolute_percentage_error and coverage at every level,
             most with `_low` and `_high`; lowest_coverage among patients with at least 20 pairs.
         """
+        return self._summary.copy()
+
+    @cached_property
+    def _summary(self) -> pd.DataFrame:
         rows = [
             {**dict(zip(_KEYS, keys, strict=True)), **self._means(group)}
-            for keys, group in self.per_patient().groupby(_KEYS, sort=False)
+            for keys, group in self._each.groupby(_KEYS, sort=False)
         ]
         return pd.DataFrame(rows)
 
@@ -122,7 +130,7 @@ class Study:
         """Return the twin's mean over patients to a rival's on the patients both have, and its 90 % interval."""
         column = {"coverage": "covered", "mean_absolute_error": "absolute_error",
                   "median_absolute_percentage_error": "absolute_percentage_error"}.get(figure, figure)  # fmt: skip
-        each = self.per_patient()
+        each = self._each
         each = each[(each["variable"] == variable) & (each["horizon"] == horizon)].set_index("patient")
         twin, other = (each.loc[each["forecaster"] == name, column].dropna() for name in ("twin", rival))
         both = twin.index.intersection(other.index)
@@ -140,7 +148,7 @@ class Study:
             Columns threshold (in words), figure, low, high (its 90 % interval) and verdict.
         """
         rows = []
-        summary = self.summary().set_index(_KEYS)
+        summary = self._summary.set_index(_KEYS)
         for one in self.protocol.thresholds:
             variable = one.variable or self.protocol.inclusion.keep[0]
             place, value, low, high = ("twin", variable, one.horizon), np.nan, np.nan, np.nan
@@ -231,7 +239,7 @@ class Study:
             Columns subgroup, group, horizon, patients, pairs, coverage, interval_score, mean_absolute_error; of a
             suppressed cell everything but its name is missing.
         """
-        each = self.per_patient()
+        each = self._each
         each = each[each["forecaster"] == "twin"]
         rows = []
         for one in self.protocol.subgroups:
