@@ -68,8 +68,13 @@ def test_intervals_over_patients_hold_as_often_as_they_say():
 
 def test_patients_are_drawn_with_all_their_rows():
     groups = np.repeat([0, 1], [3, 1])
-    sizes = set()
-    bootstrap(lambda rows: sizes.add(tuple(np.bincount(groups[rows], minlength=2))) or 0.0, groups)
+    sizes: set[tuple] = set()
+
+    def figure(rows: np.ndarray) -> float:
+        sizes.add(tuple(np.bincount(groups[rows], minlength=2)))
+        return 0.0
+
+    bootstrap(figure, groups)
     assert sizes == {(6, 0), (3, 1), (0, 2)}
 
 

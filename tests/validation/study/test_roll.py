@@ -9,6 +9,7 @@ from tests.validation.study import made
 from twinprob.inference.population import load_population
 from twinprob.validation.study import roll
 from twinprob.validation.study.cohort import Listed, listed
+from twinprob.validation.study.parts import Part
 from twinprob.validation.study.protocol import Given, Protocol, Source
 
 yaml = pytest.importorskip("yaml")
@@ -78,7 +79,7 @@ def test_a_patient_that_cannot_be_forecast_is_a_row_with_a_reason(source, name, 
 
 @pytest.mark.slow
 def test_a_twin_is_rolled_and_is_the_same_again(source):
-    kept = []
+    kept: list[Part] = []
     parts = [roll.roll(PROTOCOL, source, "right", {}, known=kept.append, tell=lambda share: None) for _ in range(2)]
     assert parts[0].status == "done"
     assert [np.isnan(m).all() for m in kept[0].members["twin"]] == [True, True]

@@ -40,6 +40,16 @@ class Stub:
         self.closed.set()
 
 
+class Go:
+    """Runs the study over `data` into `store`."""
+
+    def __init__(self, data, store):
+        self.data, self.store = data, store
+
+    def __call__(self, workers=2, plan=None, **more):
+        return run.study(plan or made.plan(), data=self.data, store=self.store, workers=workers, **more)
+
+
 @pytest.fixture
 def go(tmp_path, monkeypatch):
     data = tmp_path / "data"
@@ -49,11 +59,7 @@ def go(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "Hand", Stub)
     Stub.held, Stub.dies, Stub.interrupts = [], {}, ""
 
-    def start(workers=2, plan=None, **more):
-        return run.study(plan or made.plan(), data=data, store=tmp_path / "s", workers=workers, **more)
-
-    start.data, start.store = data, tmp_path / "s"
-    return start
+    return Go(data, tmp_path / "s")
 
 
 def test_every_patient_is_done_once(go):

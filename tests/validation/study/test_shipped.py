@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("yaml")
 
 from tests import shared_data_folder
-from tests.validation import glucose_stays, plateau_stays
+from tests.validation import glucose_stays, plateau_stays, shared_data
 from twinprob.readers import mimic, ventilation
 from twinprob.validation.study import protocol
 from twinprob.validation.study.cohort import Excluded, included, listed
@@ -37,13 +37,13 @@ def same(one, other) -> bool:
 
 
 def test_the_demo_has_136_stays_of_fewer_patients():
-    found = listed(protocol.read("glucose").source, shared_data_folder() / "mimic-iii-demo")
+    found = listed(protocol.read("glucose").source, shared_data("mimic-iii-demo"))
     assert sum(len(stays) for stays in found.patients.values()) == 136
     assert len(found.patients) < 136
 
 
 def test_the_glucose_study_takes_the_stays_of_line_02_5():
-    tables = mimic.load(shared_data_folder() / "mimic-iii-demo")
+    tables = mimic.load(shared_data("mimic-iii-demo"))
     rules, on_insulin = protocol.read("glucose").inclusion, glucose_stays.generator().on_insulin
     for stay in mimic.stays(tables).query("insulin > 0 and glucose >= 6")["stay"]:
         record = mimic.read(tables, int(stay), only="glucose")
@@ -55,7 +55,7 @@ def test_the_glucose_study_takes_the_stays_of_line_02_5():
 
 
 def test_the_plateau_study_takes_the_plateaus_of_line_04_5():
-    tables = ventilation.load(shared_data_folder() / "mimic-iii-demo")
+    tables = ventilation.load(shared_data("mimic-iii-demo"))
     rules = protocol.read("plateau").inclusion
     for stay in ventilation.stays(tables).query("plateau > 1")["stay"][:12]:
         record = ventilation.read(tables, int(stay))
