@@ -58,6 +58,13 @@ def test_a_store_of_another_study_is_refused(tmp_path):
         Store.open(tmp_path / "s", made.plan(), "other")
 
 
+def test_a_study_is_not_gone_on_with_by_another_version(tmp_path, monkeypatch):
+    Store.open(tmp_path / "s", made.plan(), "data")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "99.0")
+    with pytest.raises(ValueError, match=r"and this is 99\.0"):
+        Store.open(tmp_path / "s", made.plan(), "data")
+
+
 def test_another_folder_is_never_overwritten(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="no store of a study"):

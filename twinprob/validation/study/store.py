@@ -1,5 +1,6 @@
 """The Zarr store of a study: what was asked, the populations, and one group for each patient who is done."""
 
+import importlib.metadata
 import json
 import os
 import secrets
@@ -40,11 +41,14 @@ class Store:
         Raises
         ------
         ValueError
-            If there is something else at the place, or the results of another study or extract.
+            If there is something else at the place, or the results of another study, extract or version.
         """
         zarr = _zarr()
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-            about = {"format": FORMAT, "protocol": protocol.model_dump_json(), "mark": protocol.mark(), "data": data}
+            about = {
+                "format": FORMAT, "protocol": protocol.model_dump_json(), "mark": protocol.mark(), "data": data,
+                "twinprob": importlib.metadata.version("twinprob"),
+            }  # fmt: skip
             group = zarr.open_group(str(path), mode="w")
             for name in ("patients", "populations"):
                 group.create_group(name)
@@ -59,6 +63,12 @@ class Store:
         if found._about["data"] != data:
             raise ValueError(
                 f"Store `{path.name}` holds this study of another extract, whose files differ; give another folder."
+            )
+        here = importlib.metadata.version("twinprob")
+        if found._about.get("twinprob", here) != here:
+            raise ValueError(
+                f"Store `{path.name}` was begun with twinprob {found._about['twinprob']}, and this is {here}: go on "
+                "with that version, or give another folder."
             )
         for left in [*(path / "patients").glob(".*.partial"), *(path / "populations").glob(".*.partial")]:
             shutil.rmtree(left)
