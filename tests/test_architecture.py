@@ -20,7 +20,7 @@ WINGS = (
     "labels.py", "display.py", "storage.py",
     "patient/", "modeling/", "readers/", "models/", "dynamics/", "inference/", "breaths/", "forecasting/",
     "diagnostics/", "design/", "validation/", "decisions/", "presentation/",
-    "cli.py", "__init__.py",
+    "cli/", "__init__.py",
 )  # fmt: skip
 FOLDERS = [listed for listed in WINGS if listed.endswith("/")]
 
@@ -31,8 +31,8 @@ HOMES = {
     "jinja2": "presentation/",
     "starlette": "presentation/page/server.py",
     "uvicorn": "presentation/page/server.py",
-    "typer": "cli.py",
-    "rich": "cli.py",
+    "typer": "cli/__init__.py",
+    "rich": "cli/terminal.py",
     "dask": "inference/cohort.py",
     "distributed": "inference/cohort.py",
     "blackjax": "inference/methods/smc.py",
@@ -40,6 +40,9 @@ HOMES = {
     "scoringrules": "validation/score.py",
     "pyarrow": "readers/meds.py",
     "fhir": "presentation/export.py",
+    "pydantic": "validation/study/protocol.py",
+    "yaml": "validation/study/protocol.py",
+    "zarr": "validation/study/store.py",
 }
 
 FORBIDDEN = {"utils", "helpers", "common", "misc", "core", "base", "manager", "engine", "interface", "types"}
@@ -273,6 +276,7 @@ from jax._src import xla_bridge
 print("backends", sorted(xla_bridge._backends))
 print("flag changed", jax.config.jax_enable_x64 != before)
 heavy = {"matplotlib", "pint", "arviz_plots", "jinja2", "typer", "dask", "blackjax", "SALib", "sympy"}
+heavy |= {"pydantic", "yaml", "zarr"}
 print("pulled in", sorted(heavy & set(sys.modules)))
 """
 

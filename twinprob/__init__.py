@@ -114,7 +114,10 @@ from .readers.wide import read_wide
 from .validation import Alarms, Calibration, Evaluation, Scores, calibrate, evaluate, judge_alarms, opponents, score
 
 if TYPE_CHECKING:
-    from .presentation import export, messages, plots, report
+    from .presentation import credibility, export, messages, plots, report
+    from .validation.study.figures import Study
+    from .validation.study.gather import read as load_study
+    from .validation.study.run import study
 
 __version__ = "0.2.0"
 
@@ -177,6 +180,7 @@ __all__ = [
     "Sobol",
     "Structural",
     "StudentT",
+    "Study",
     "Threshold",
     "Trajectory",
     "Trial",
@@ -189,6 +193,7 @@ __all__ = [
     "compare",
     "couple",
     "covariate",
+    "credibility",
     "decisions",
     "determined",
     "diagnose",
@@ -210,6 +215,7 @@ __all__ = [
     "load_experiments",
     "load_population",
     "load_recalibration",
+    "load_study",
     "load_trial",
     "log10_normal",
     "log_evidence",
@@ -237,18 +243,24 @@ __all__ = [
     "sensitivity",
     "simulate",
     "structural",
+    "study",
     "trial",
     "update",
     "warm",
 ]
 
-_LAZY = ("export", "messages", "plots", "report")
+_LAZY = ("credibility", "export", "messages", "plots", "report")
+# What the extra `study` is for: where it stands, and its name there.
+_STUDIES = {"Study": ("figures", "Study"), "load_study": ("gather", "read"), "study": ("run", "study")}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what pulls in matplotlib or jinja2 only when it is used."""
+    """Import what pulls in matplotlib, jinja2 or pydantic only when it is used."""
     if name in _LAZY:
         return importlib.import_module(f".presentation.{name}", __name__)
+    if name in _STUDIES:
+        module, there = _STUDIES[name]
+        return getattr(importlib.import_module(f".validation.study.{module}", __name__), there)
     near = ", ".join(difflib.get_close_matches(name, __all__, n=5, cutoff=0.5))
     hint = f"; the nearest names: {near}" if near else ""
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

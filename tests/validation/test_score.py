@@ -18,7 +18,7 @@ from twinprob.inference.methods.filter import Filter
 from twinprob.inference.methods.laplace import Laplace
 from twinprob.modeling.process import RandomWalk
 from twinprob.models.metabolic import ICING
-from twinprob.validation.evaluate import HORIZONS, Evaluation, _pairs, evaluate
+from twinprob.validation.evaluate import HORIZONS, Evaluation, evaluate, pairs_ahead
 from twinprob.validation.score import Scores, of_draws, quantiles, score
 
 METHOD = Laplace(starts=2, chains=1, draws=200, proposals=500, rounds=1)
@@ -206,9 +206,9 @@ def test_every_pair_within_the_horizon_is_forecast_once(two_patients):
 
 
 def test_following_limits_the_pairs_to_the_next_measurements():
-    from twinprob.validation.evaluate import _pairs
+    from twinprob.validation.evaluate import pairs_ahead
 
-    pairs = _pairs(Level(), a_record(), 150.0, 0.0, 1, ((0.4, 1.5),))
+    pairs = pairs_ahead(Level(), a_record(), 150.0, 0.0, 1, ((0.4, 1.5),))
     assert pairs["time"].tolist() == [60, 120, 180, 240]
 
 
@@ -445,6 +445,6 @@ def test_a_value_on_the_edge_of_its_interval_is_covered():
 
 def test_a_class_of_horizons_holds_its_lower_end_and_not_its_upper():
     record = Record.build({"glucose": ([0.0, 24.0, 90.0, 150.0], [8.0, 8.0, 8.0, 8.0], "mmol/L")})
-    pairs = _pairs(ICING(), record, 150.0, 0.0, None, HORIZONS)
+    pairs = pairs_ahead(ICING(), record, 150.0, 0.0, None, HORIZONS)
     first = pairs[pairs["origin"] == 0.0].set_index("time")["horizon"]
     assert first.to_dict() == {24.0: "0.4–1.5 h", 90.0: "1.5–2.5 h", 150.0: ""}

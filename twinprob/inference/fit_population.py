@@ -181,6 +181,7 @@ class _Learned:
             "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
             "model": type(group.model).__name__,
             "data_hashes": [group.records[i].data_hash for i in rows],
+            "persons": sorted({group.records[i].person for i in rows} - {""}),
         }
         found = _tree(group, patients, rows, hyper, provenance)
         return Population(group.model, dict(observations or {}), group.terms, found)

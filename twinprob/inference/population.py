@@ -144,7 +144,7 @@ class Population:
         middle = tree["patients"].to_dataset()[["declared_center"]].mean("patient", keep_attrs=True)
         tree["hyperparameters"] = xr.DataTree(tree["hyperparameters"].to_dataset().isel(draw=slice(None, None, step)))
         tree["patients"] = xr.DataTree(middle.expand_dims(patient=1))
-        private = ("data_hashes", "failed", "key")
+        private = ("data_hashes", "persons", "failed", "key")
         told = {name: value for name, value in self.provenance.items() if name not in private}
         tree.attrs["provenance"] = json.dumps({**told, "failed": {}})
         return dataclasses.replace(self, tree=tree)

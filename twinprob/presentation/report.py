@@ -1,6 +1,7 @@
 """One page about one twin: static HTML with its pictures inside."""
 
 import os
+from typing import Any
 
 import jinja2
 import pandas as pd
@@ -17,7 +18,7 @@ from .export import parameters_frame
 
 __all__ = ["html", "write"]
 
-_PAGE = """{% macro grid(header, rows) %}<div class="scroll"><table>
+HEAD = """{% macro grid(header, rows) %}<div class="scroll"><table>
 <tr>{% for name in header %}<th>{{ name }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr>{% for cell in row %}{% if cell is float %}<td class="number">{{ number(cell) }}</td>
 {% else %}<td>{{ cell }}</td>{% endif %}{% endfor %}</tr>
@@ -41,7 +42,8 @@ td.number { text-align: right; }
 <body>
 <h1>{{ title }}</h1>
 <p class="warning"><strong>Research software, not a medical device.</strong> Nothing on this page is medical advice.</p>
-<p>{{ about }}</p>
+"""
+_PAGE = """<p>{{ about }}</p>
 <h2>How far to trust it: {{ diagnosis.headline }}</h2>
 {{ grid(("what", "verdict", "evidence", "what to do"), findings) }}
 {% for title, image in pictures %}<h2>{{ title }}</h2>
@@ -92,12 +94,12 @@ def html(
     """
     if events and ahead is None:
         raise ValueError("Argument `events` needs a forecast: `html(twin, forecast(twin, ...), events=...)`.")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     provenance = twin.provenance
     parameters = parameters_frame(twin, ci_prob=ci_prob).groupby("parameter", sort=False).tail(1)
     diagnosis = diagnose(twin)
     kept = ("method", "settings", "key", "versions", "model", "data_hash", "khat", "importance_ess", "effective_draws")
-    return environment.from_string(_PAGE).render(
+    return rendered(
+        _PAGE,
         title=f"A digital twin of one patient: {type(twin.model).__name__}",
         about=(
             f"Known until {twin.now / 60:.1f} h after the record's origin; {twin.draws} draws from the posterior, "
@@ -112,8 +114,13 @@ def html(
         parameters=_rows(parameters, "parameter", "median", "lower", "upper", "unit", "source"),
         provenance=[(name, provenance[name]) for name in kept if name in provenance],
         account=[sentence for sentence in (twin.record.ledger.said(), *twin.record.notes) if sentence],
-        number=number,
     )
+
+
+def rendered(template: str, **values: Any) -> str:
+    """Return a page made of a template after `HEAD`; every value is escaped that is not marked as safe."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(HEAD + template).render(number=number, **values)
 
 
 def _each_hour(ahead: Forecast, ci_prob: float) -> list:

@@ -180,37 +180,31 @@ def evaluate(
     patients = _named(records)
     models, begins, taught = _by_patient(patients, model, first, population)
     _require_inputs(models[0], without)
-    own: dict[str, list[np.ndarray]] = {"twin": [], "prior": []}
+    own: dict[str, list[np.ndarray]] = {}
     frames, origins = [], []
-    bare = f"twin without {' and '.join(without)}"
     report = progress or (lambda stage, fraction: None)
     for number, ((name, record), one) in enumerate(zip(patients.items(), models, strict=True)):
-        pairs = _pairs(one, record, ahead, begins[number], following, horizons)
+        pairs = pairs_ahead(one, record, ahead, begins[number], following, horizons)
         if pairs.empty:
             continue
         how: Mapping[str, Observation] | None = observations
         if taught[number] is not None:
             one, how = taught[number].personalize(one, record, observations)
-        fit_key, prior_key = jax.random.split(jax.random.fold_in(key, number))
-        members, figures = _twin_members(
-            one, record, pairs, (method, rolling, how), fit_key, report, (number, len(patients))
-        )
+        members, figures = followed(
+            one, record, pairs, (method, rolling, how), key=jax.random.fold_in(key, number), without=without,
+            report=report, place=(number, len(patients)),
+        )  # fmt: skip
         person = record.person or f"patient {name}"
         frames.append(pairs.join(features(one, record, pairs)).assign(patient=name, person=person))
         origins.append(figures.assign(patient=name))
-        own["twin"] += members
-        own["prior"] += _prior_members(one, record, pairs, how, prior_key)
-        if without:
-            settings, place = (method, rolling, how), (number, len(patients))
-            stripped = untreated(one, record, without)
-            rest, _ = _twin_members(one, stripped, pairs, settings, fit_key, report, place, without)
-            own.setdefault(bare, []).extend(rest)
+        for forecaster, drawn in members.items():
+            own.setdefault(forecaster, []).extend(drawn)
     if not frames:
         raise ValueError(
             "No measurement follows another within the horizon: lengthen `horizon`, or move `first` forward."
         )
     every = pd.concat(frames, ignore_index=True)
-    return Evaluation(_together(every, own), pd.concat(origins, ignore_index=True))
+    return Evaluation(together(every, own), pd.concat(origins, ignore_index=True))
 
 
 def _by_patient(patients: dict[Any, Record], model, first, population) -> tuple[list[Any], list[float], list[Any]]:
@@ -249,13 +243,17 @@ def _one_each(what: str, given_, patients) -> list[Any]:
     return found * len(patients) if len(found) == 1 else found
 
 
-def _pairs(
-    model: AbstractModel, record: Record, horizon: float, first: float, following: int | None, horizons
+def pairs_ahead(
+    model: AbstractModel, record: Record, horizon: float, first: float, following: int | None, horizons, origins=None
 ) -> pd.DataFrame:
-    """Return every pair of origin and later measurement, sorted by origin, in the model's units."""
+    """Return every pair of origin and later measurement, sorted by origin, in the model's units.
+
+    Origins (origin,) min are the times at which a measurement became known, where no others are given.
+    """
     outputs = model.quantities(model.Output)
     known = {name: series for name, series in record.observations.items() if name in outputs}
-    origins = np.unique(np.concatenate([series.known for series in known.values()])) if known else np.zeros(0)
+    if origins is None:
+        origins = np.unique(np.concatenate([series.known for series in known.values()])) if known else np.zeros(0)
     rows = []
     for origin in origins[origins >= record.start + first]:
         for name, series in known.items():
@@ -280,6 +278,23 @@ def _pairs(
 
 
 # ---- the twin --------------------------------------------------------------------------------------------------------
+
+
+def followed(
+    model: AbstractModel, record: Record, pairs: pd.DataFrame, how, *, key, without: Sequence[str] = (), report, place
+) -> tuple[dict[str, list[np.ndarray]], pd.DataFrame]:
+    """Return the draws of each pair of one record by the twin's kinds of forecaster, and a row of figures per origin.
+
+    `how` is method, rolling and observations; `place` the record's number and how many there are, for `report`.
+    """
+    fit_key, prior_key = jax.random.split(key)
+    members, figures = _twin_members(model, record, pairs, how, fit_key, report, place)
+    found = {"twin": members, "prior": _prior_members(model, record, pairs, how[2], prior_key)}
+    if without:
+        stripped = untreated(model, record, without)
+        rest, _ = _twin_members(model, stripped, pairs, how, fit_key, report, place, without)
+        found[f"twin without {' and '.join(without)}"] = rest
+    return found, figures
 
 
 def _twins(model: AbstractModel, record: Record, origins, how, key) -> Iterator[tuple[Twin | None, Any]]:
@@ -374,7 +389,7 @@ def _prior_measurements(density, key):
     return jax.lax.map(one, jax.random.split(key, _PRIOR_DRAWS), batch_size=100)
 
 
-def _together(pairs: pd.DataFrame, own: Mapping[str, list[np.ndarray]]) -> Scores:
+def together(pairs: pd.DataFrame, own: Mapping[str, list[np.ndarray]]) -> Scores:
     """Join the forecasts of the twin's kind and of all rivals for the same pairs."""
     alone = {name: Forecasts(members, [None] * len(pairs)) for name, members in own.items()}
     simple, moved = rivals(pairs), recalibrated(pairs, own["twin"])

@@ -238,6 +238,44 @@ def _judge(value: float, members: np.ndarray, weights: np.ndarray | None, ci_pro
     return found
 
 
+def log_score(value: float, members: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Return minus the logarithm of the density at a value, of draws smoothed by normal kernels.
+
+    Parameters
+    ----------
+    value : float
+    members : (member,)
+    weights : (member,), optional
+        Equal by default.
+
+    Returns
+    -------
+    score : float
+        NaN for fewer than two draws, or draws that are all alike.
+
+    Notes
+    -----
+    The width of the kernels is Silverman's, as in `scoringrules.logs_ensemble`.
+    """
+    members = np.asarray(members, float)
+    known = np.isfinite(members)
+    shares = np.ones(known.sum()) if weights is None else np.asarray(weights, float)[known]
+    members, shares = members[known], shares / max(shares.sum(), 1e-300)
+    if len(members) < 2:
+        return np.nan
+    count = 1.0 / float(shares @ shares)  # of draws that would be as good with equal weights
+    if not count > 1.0:
+        return np.nan
+    spread = np.sqrt(shares @ (members - shares @ members) ** 2 * count / (count - 1.0))
+    low, high = quantiles(members, [0.25, 0.75], None if weights is None else shares)
+    width = 1.06 * min(spread, (high - low) / 1.34) * count ** (-0.2)
+    if not width > 0.0:
+        return np.nan
+    logs = -0.5 * ((value - members) / width) ** 2
+    top = logs.max()
+    return float(-top - np.log(shares @ np.exp(logs - top)) + np.log(width * np.sqrt(2 * np.pi)))
+
+
 def quantiles(members: np.ndarray, levels, weights: np.ndarray | None = None) -> np.ndarray:
     """Return quantiles of weighted members by linear interpolation; those of `numpy.quantile` where weights are equal.
 

@@ -86,11 +86,13 @@ JUDGMENTS = [
         ],
     ),
     *faults(
-        "cli.py",
+        "cli/__init__.py",
         "test_cli.py",
-        [
-            ("_TARGET = (4.4, 8.0)", "_TARGET = (4.4, 80.0)"),
-            ("number(ahead.now / 60)} h", "number(ahead.now)} h"),
-        ],
+        [("_TARGET = (4.4, 8.0)", "_TARGET = (4.4, 80.0)")],
+    ),
+    *faults(
+        "cli/terminal.py",
+        "test_cli.py",
+        [("number(ahead.now / 60)} h", "number(ahead.now)} h")],
     ),
 ]

@@ -8,6 +8,7 @@ from .next_measurement import next_measurement
 from .recovery import recovery
 from .sensitivity import sensitivity_over_time
 from .sheet import Picture, backend, png
+from .study import coverage, patients, pit, reliability
 from .trial import trial
 from .twin import fan, path, prior_posterior
 from .vasopressor import dose_response, pressure_fans
@@ -18,6 +19,7 @@ __all__ = [
     "alarm_curves",
     "backend",
     "contraction_against_shift",
+    "coverage",
     "dose_response",
     "eigen_spectrum",
     "elastance",
@@ -28,12 +30,15 @@ __all__ = [
     "narrowing",
     "next_measurement",
     "path",
+    "patients",
+    "pit",
     "png",
     "pressure_fans",
     "pressure_volume",
     "prior_posterior",
     "profile_grid",
     "recovery",
+    "reliability",
     "sensitivity_over_time",
     "settings_fan",
     "strip",

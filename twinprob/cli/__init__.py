@@ -1,10 +1,9 @@
-"""The `twinprob` command: demo, fit, forecast, watch, app, doctor."""
+"""The `twinprob` command: demo, fit, forecast, watch, app, study, doctor."""
 
 import importlib.metadata
 import json
 import os
 import platform
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,30 +14,25 @@ from typing import Annotated, Any
 
 import jax
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
-from . import models, storage
-from .decisions.monitor import monitor
-from .diagnostics.diagnose import diagnose
-from .display import number
-from .forecasting.forecast import Forecast
-from .forecasting.forecast import forecast as forecast_twin
-from .forecasting.risk import risk
-from .forecasting.watch import WATCHED
-from .inference.fit import fit as fit_twin
-from .inference.methods.laplace import Laplace
-from .inference.methods.nuts import NUTS
-from .inference.population import Population, load_population
-from .inference.twin import Twin, load
-from .modeling.model import AbstractModel, nearest
-from .patient.inputs import Inputs
-from .patient.record import Record
-from .readers.examples import load_example
-from .readers.stream import Stream
-from .readers.tidy import read_inputs, read_tidy
+from .. import models, storage
+from ..decisions.monitor import monitor
+from ..diagnostics.diagnose import diagnose
+from ..forecasting.forecast import Forecast
+from ..forecasting.forecast import forecast as forecast_twin
+from ..forecasting.watch import WATCHED
+from ..inference.fit import fit as fit_twin
+from ..inference.methods.laplace import Laplace
+from ..inference.methods.nuts import NUTS
+from ..inference.population import Population, load_population
+from ..inference.twin import Twin, load
+from ..modeling.model import AbstractModel, nearest
+from ..patient.inputs import Inputs
+from ..patient.record import Record
+from ..readers.examples import load_example
+from ..readers.stream import Stream
+from ..readers.tidy import read_inputs, read_tidy
+from . import terminal
 
 app = typer.Typer(
     name="twinprob",
@@ -47,6 +41,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+studies = typer.Typer(name="study", help="A retrospective study of all patients of an extract.", no_args_is_help=True)
+app.add_typer(studies)
 _NOTE = "Research software, not a medical device."
 _METHODS: dict[str, type[Laplace] | type[NUTS]] = {"laplace": Laplace, "nuts": NUTS}
 _DEMO_STAY, _DEMO_UNTIL = 3, "24 h"
@@ -102,21 +98,21 @@ def _prepare(
 def demo(out: Out = Path("out"), key: Key = 0) -> None:
     """Fit a real glucose tolerance test, then a synthetic ICU stay, and forecast its next four hours."""
     _require_folder(out)
-    screen = _screen()
+    screen = terminal.screen()
     screen.print("1. A real person's glucose tolerance test (Pacini and Bergman 1986), minimal model", style="bold")
     test = load_example("fsigt")
     glucose = test.observations["glucose"]
     # Before 4 min the injected glucose is not yet mixed.
     test = test.with_observations({"glucose": glucose.select(glucose.times >= 4)})
     tolerance = _fit(_model("minimal"), test, key=jax.random.key(key))
-    _print_twin(screen, tolerance)
+    terminal.print_twin(screen, tolerance)
     screen.print(f"\n2. Nobody: synthetic ICU stay {_DEMO_STAY}, known until {_DEMO_UNTIL}, ICING", style="bold")
     stay = load_example("icu_glucose", stay=_DEMO_STAY)
     twin = _fit(_model("icing"), stay.until(_DEMO_UNTIL), key=jax.random.key(key + 1))
-    _print_twin(screen, twin)
+    terminal.print_twin(screen, twin)
     ahead = forecast_twin(twin, inputs=stay.inputs, hours=4, key=jax.random.key(key + 2))
     events = ("glucose < 4 mmol/L", "glucose > 10 mmol/L")
-    _print_forecast(screen, ahead, events)
+    terminal.print_forecast(screen, ahead, events)
     with _results(out) as folder:
         _write(folder, twin, ahead, later=stay, target=_TARGET, events=events)
         tolerance.save(folder / "fsigt_twin.nc")
@@ -156,10 +152,10 @@ def fit(
     # Without a method, `fit` judges Laplace by its k-hat and falls back by itself.
     how = None if method == "laplace" else NUTS()
     twin = _fit(chosen, seen, key=jax.random.key(key), method=how, population=learned)
-    screen = _screen()
+    screen = terminal.screen()
     if learned is not None:
         screen.print(repr(learned), markup=False, highlight=False)
-    _print_twin(screen, twin)
+    terminal.print_twin(screen, twin)
     with _results(out) as folder:
         _write(folder, twin)
     _print_files(screen, out)
@@ -183,8 +179,8 @@ def forecast(
     known = load(twin)
     plan = None if inputs is None else _plan(inputs, known, origin)
     ahead = forecast_twin(known, hours=hours, inputs=plan, key=jax.random.key(key))
-    screen, events = _screen(), tuple(event or ())
-    _print_forecast(screen, ahead, events)
+    screen, events = terminal.screen(), tuple(event or ())
+    terminal.print_forecast(screen, ahead, events)
     screen.print(str(diagnose(known)), markup=False, highlight=False)
     if out is not None:
         with _results(out) as folder:
@@ -197,7 +193,6 @@ def forecast(
 def doctor() -> None:
     """Say what this installation consists of: versions, devices, precision, cache, plots, files."""
     found = {name: importlib.metadata.version(name) for name in _core_requirements()}
-    table = _table("what", "found")
     rows = {
         "twinprob": importlib.metadata.version("twinprob"),
         "Python": f"{platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
@@ -209,9 +204,7 @@ def doctor() -> None:
         "bundled data": f"{', '.join(load_example('reference'))}, fsigt, {len(load_example('icu_glucose'))} ICU stays",
         **found,
     }
-    for name, value in rows.items():
-        table.add_row(name, Text(value, overflow="fold"))
-    _screen().print(table)
+    terminal.print_pairs(terminal.screen(), rows)
 
 
 @app.command()
@@ -247,7 +240,7 @@ def page(
     key: Key = 0,
 ) -> None:
     """Show one twin as a page on this machine: move a treatment and see what the twin believes. Needs twinprob[app]."""
-    from .presentation.page import read_caps, serve
+    from ..presentation.page import read_caps, serve
 
     if twin.suffix == ".nc":
         shown = load(twin)
@@ -258,6 +251,28 @@ def page(
     serve(shown, port=port, caps=read_caps(cap or ()))
 
 
+@studies.command("run")
+@_plainly
+def run_study(
+    plan: Annotated[str, typer.Argument(help="A study file, or one that ships: glucose, plateau, pressure.")],
+    data: Annotated[Path, typer.Option(help="Folder of the extract.")],
+    out: Annotated[Path, typer.Option(help="Store of the results; one of this study is gone on with.")],
+    workers: Annotated[int | None, typer.Option(help="Processes; one a core by default.")] = None,
+) -> None:
+    """Roll a twin of every patient forward, score it, and write report.html and report.json into the store."""
+    from ..presentation import credibility
+    from ..validation.study.run import study
+
+    try:
+        with terminal.progress() as told:
+            found = study(plan, data=data, store=out, workers=workers, progress=told)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted: who is done is kept; the same command goes on.", err=True)
+        raise typer.Exit(130) from None
+    credibility.write(found, out)
+    terminal.screen().print(f"{found}\nIn {out}: report.html, report.json\n{_NOTE}", markup=False, highlight=False)
+
+
 # ---- pieces -------------------------------------------------------------------------------------------------------
 
 
@@ -265,13 +280,9 @@ def _jax(setting: str) -> Any:
     return getattr(jax.config, f"jax_{setting}")
 
 
-def _screen() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 120)
-
-
 def _plots() -> Any:
     """Matplotlib takes a second to import, which `--help` need not wait for."""
-    from .presentation import plots
+    from ..presentation import plots
 
     return plots
 
@@ -304,64 +315,8 @@ def _plan(path: Path, twin: Twin, origin: str | None) -> Inputs:
 
 
 def _fit(model: AbstractModel, record: Record, *, key, method=None, population=None) -> Twin:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left:"))
-    console = Console(stderr=True)
-    quiet = not console.is_terminal
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet) as progress:
-        task = progress.add_task("compile", total=1.0)
-        return fit_twin(
-            model,
-            record,
-            key=key,
-            method=method,
-            population=population,
-            progress=lambda stage, fraction: progress.update(task, description=stage, completed=fraction),
-        )
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column, justify="right" if column in ("median", "from", "to", "hours ahead") else "left")
-    return table
-
-
-def _print_twin(screen: Console, twin: Twin) -> None:
-    from .presentation.export import parameters_frame
-
-    provenance, frame = twin.provenance, parameters_frame(twin)
-    seen = ", ".join(f"{series.times.size} of {name}" for name, series in twin.record.observations.items())
-    title = (
-        f"Posterior of {type(twin.model).__name__} at {number(twin.now / 60)} h from {seen} ({provenance['method']}, "
-        f"{twin.draws} draws worth {twin.effective_draws:.0f}): median and 90 % credible interval"
-    )
-    screen.print(title, markup=False, highlight=False)
-    table = _table("parameter", "median", "from", "to", "unit")
-    for row in frame.groupby("parameter", sort=False).tail(1).itertuples():
-        now = " (now)" if row.time == row.time else ""
-        table.add_row(f"{row.parameter}{now}", *(number(x) for x in (row.median, row.lower, row.upper)), row.unit)
-    screen.print(table)
-    for sentence in (twin.record.ledger.said(), *twin.record.notes):
-        if sentence:
-            screen.print(sentence, markup=False, highlight=False)
-    screen.print("Diagnosis. " + str(diagnose(twin)), markup=False, highlight=False)
-
-
-def _print_forecast(screen: Console, ahead: Forecast, events: tuple[str, ...]) -> None:
-    frame = ahead.summary(ci_prob=0.9)
-    spacing = max(1, round(len(ahead.times) / 8))
-    title = f"Forecast of measurements from {number(ahead.now / 60)} h: median and 90 % credible interval"
-    screen.print(title, markup=False, highlight=False)
-    table = _table("hours ahead", "variable", "median", "from", "to", "unit")
-    for _, rows in frame.groupby("variable", sort=False):
-        for row in rows.iloc[spacing - 1 :: spacing].itertuples():
-            values = (number(x) for x in (row.median, row.lower, row.upper))
-            table.add_row(f"{row.hours_ahead:.1f}", row.variable, *values, row.unit)
-    screen.print(table)
-    for note in ahead.notes:
-        screen.print(note, markup=False, highlight=False)
-    for event in events:
-        screen.print(str(risk(ahead, event)), markup=False, highlight=False)
+    with terminal.progress() as told:
+        return fit_twin(model, record, key=key, method=method, population=population, progress=told)
 
 
 @contextmanager
@@ -377,7 +332,7 @@ def _results(out: Path) -> Iterator[Path]:
 def _write(
     folder: Path, twin: Twin, ahead: Forecast | None = None, *, later=None, target=None, events=(), saved=True
 ) -> None:
-    from .presentation import export, report
+    from ..presentation import export, report
 
     shown = {"shown": twin} if ahead is None else {"shown": ahead, "twin": twin, "later": later}
     storage.write(folder / "fan.png", _plots().png(_plots().fan(**shown, target=target)))
@@ -389,7 +344,7 @@ def _write(
         export.forecast_csv(ahead, folder / "forecast.csv")
 
 
-def _print_files(screen: Console, out: Path) -> None:
+def _print_files(screen: Any, out: Path) -> None:
     names = ", ".join(sorted(file.name for file in out.iterdir() if file.is_file()))
     screen.print(f"\nIn {out}: {names}\n{_NOTE}", markup=False, highlight=False)
 
