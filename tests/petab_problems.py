@@ -186,7 +186,8 @@ class Elowitz(tp.AbstractModel):
 
     def initial(self, inputs):
         proteins = (self.init_X_protein, self.init_Y_protein, self.init_Z_protein, self.init_GFP)
-        return self.State(*proteins, self.init_X_mRNA, self.init_Y_mRNA, self.init_Z_mRNA, self.init_GFP_mRNA)
+        messengers = (self.init_X_mRNA, self.init_Y_mRNA, self.init_Z_mRNA, self.init_GFP_mRNA)
+        return self.State(*map(jnp.asarray, (*proteins, *messengers)))
 
     def vector_field(self, time, state, inputs):
         x, fast, slow = state, self.tau_mRNA, self.tau_mRNA_GFP
@@ -283,7 +284,9 @@ class Perelson(tp.AbstractModel):
     burst = 480.0
 
     def initial(self, inputs):
-        return self.State(self.c * self.V0 / (self.burst * self.delta), jnp.asarray(self.V0), jnp.zeros(()))
+        return self.State(
+            jnp.asarray(self.c * self.V0 / (self.burst * self.delta)), jnp.asarray(self.V0), jnp.zeros(())
+        )
 
     def vector_field(self, time, state, inputs):
         lost = self.delta * state.cells

@@ -67,7 +67,7 @@ def test_06_solves_that_fail_are_counted_and_said(exploding):
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: tp.fit(tp.models.metabolic.ICING, STAY, key=KEY), r"write `ICING\(\)`"),
+        (lambda: tp.fit(tp.models.metabolic.ICING, STAY, key=KEY), r"write `ICING\(\)`"),  # type: ignore[call-overload]
         (lambda: tp.fit(tp.models.metabolic.ICING(), STAY, key=0), r"jax\.random\.key"),
         (lambda: tp.forecast(small_twin(), hours="4 h", key=KEY), "hours=4"),
         (lambda: tp.risk(small_forecast(), "glucose < 4 mg/dL"), r"outside the plausible range.*check the"),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from typing import Any
 
 import jax
 import numpy as np
@@ -96,7 +97,7 @@ def test_a_loaded_twin_is_refitted_as_the_one_in_memory(begun, tmp_path):
 @pytest.mark.slow
 def test_a_refit_keeps_how_outputs_are_measured_and_integrated():
     how = {"level": Observation(StudentT(additive=NOISE, df=5.0))}
-    settings = {"observations": how, "integrator": FixedStep(refine=2), "method": SMALL}
+    settings: dict[str, Any] = {"observations": how, "integrator": FixedStep(refine=2), "method": SMALL}
     twin = fit(Tank(), stay(4)[0], key=jax.random.key(1), **settings)
     again = update(twin, SURPRISE, key=jax.random.key(5))
     assert again.provenance["updates"][-1]["refit"]

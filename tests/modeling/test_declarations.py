@@ -1,5 +1,6 @@
 import math
 import types
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -222,8 +223,10 @@ def test_equations_that_need_a_number_while_they_are_compiled_are_named(rate):
 
 
 def test_limits_of_other_libraries_become_numbers_of_python():
-    how = tp.Observation(tp.StudentT(additive=0.1, df=np.float64(5.0)), lower=jnp.asarray(0.5), upper=np.int64(3))
-    assert [type(x) for x in (how.lower, how.upper, how.noise.df)] == [float] * 3
+    limits: dict[str, Any] = {"lower": jnp.asarray(0.5), "upper": np.int64(3)}
+    noise = tp.StudentT(additive=0.1, df=np.float64(5.0))
+    how = tp.Observation(noise, **limits)
+    assert [type(x) for x in (how.lower, how.upper, noise.df)] == [float] * 3
 
 
 @pytest.mark.parametrize("limit", ["0.1", np.zeros(2), dist.Normal(0.0, 1.0)])
@@ -245,7 +248,7 @@ def test_a_prior_and_a_noise_on_the_decimal_scale_are_those_of_the_natural_one()
     assert np.allclose(
         tp.Multiplicative.on_log10(0.3).distribution(jnp.asarray(10.0)).log_prob(values), exact, rtol=1e-5
     )
-    unknown = tp.Multiplicative.on_log10(dist.LogNormal(math.log(0.3), 0.1)).sd
+    unknown: Any = tp.Multiplicative.on_log10(dist.LogNormal(math.log(0.3), 0.1)).sd
     assert math.exp(float(unknown.loc)) == pytest.approx(0.3 * math.log(10.0))
     with pytest.raises(ValueError, match="needs a finite `center` and an `sd` above zero"):
         tp.log10_normal(1.0, 0.0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -90,7 +91,7 @@ def stuck_chain():
     record = simulated(ICING(), 4)
     twin = tp.fit(ICING(), record, key=jax.random.key(2), method=tp.NUTS(chains=4, draws=200, warmup=200))
     tree = twin.tree.copy(deep=True)
-    place = tree["unconstrained"]["position"]
+    place: Any = tree["unconstrained"]["position"]
     spread = place.values.std(axis=(0, 1))
     place.values[2] = place.values[2, :1] + 3.0 * spread + 0.1 * (place.values[2] - place.values[2, :1])
     return dataclasses.replace(twin, tree=tree)

@@ -63,7 +63,7 @@ def _recovered(model, number):
     twin = tp.fit(model(), record, method=tp.Laplace(starts=3, proposals=1000), key=jax.random.key(number))
     rows = {}
     for name in model().unknowns():
-        draws = twin.tree["posterior"][name].values.ravel()
+        draws = twin.group("posterior")[name].values.ravel()
         low, high = np.quantile(draws, [0.05, 0.95])
         rows[name] = {
             "mean": float(draws.mean()),

@@ -203,7 +203,7 @@ def contribution(table: pd.DataFrame, name: str, rows=None) -> dict[str, float]:
     if rows is not None:
         with_, without = with_[rows.to_numpy()], without[rows.to_numpy()]
     stays = with_.groupby("stay")["person"].first()
-    told = {"pairs": len(with_), "stays": len(stays)}
+    told: dict[str, float] = {"pairs": len(with_), "stays": len(stays)}
     for column in ("interval_score", "absolute_error"):
         a, b = (x.groupby("stay")[column].mean().loc[stays.index].to_numpy() for x in (with_, without))
         low, high = persons.bootstrap(lambda r, a=a, b=b: b[r].mean() / a[r].mean() - 1.0, stays.to_numpy())

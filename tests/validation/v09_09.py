@@ -94,7 +94,7 @@ MISTAKES = {
     "a class in place of a model": lambda: run(tank()),
     "a lag that is no parameter": lambda: tank(lag="late"),
     "a side of a limit that is none": lambda: record(limits=[0.5, 0]),
-    "a detection limit that is a text": lambda: tp.Observation(tp.Gaussian(additive=0.1), lower="0.1"),
+    "a detection limit that is a text": lambda: tp.Observation(tp.Gaussian(additive=0.1), lower="0.1"),  # type: ignore[arg-type]
     "replicates not said to be some": lambda: record((0.2, 0.3), (30.0, 30.0)),
     "an update of one of several experiments": lambda: tp.update(
         tp.fit(tank()(), {"A": record(), "B": record()}, key=KEY, method=SMALL)["A"],
@@ -119,7 +119,7 @@ def quiet() -> dict[str, bool]:
     """Return what is no mistake and passes without a word, or is put right."""
     early = np.asarray(run(tank(prior=dist.LogNormal(math.log(0.05), 0.5))()).output.level)
     medians = {type(p).__name__: tank(prior=p)().rate for p in (dist.HalfCauchy(2.0), dist.LogUniform(0.01, 4.0))}
-    how = tp.Observation(tp.StudentT(additive=0.1, df=np.float64(4.0)), lower=jnp.asarray(0.01))
+    how = tp.Observation(tp.StudentT(additive=0.1, df=np.float64(4.0)), lower=jnp.asarray(0.01))  # type: ignore[arg-type]
     exact = (1 - math.exp(-0.25)) / 0.05 * math.exp(-0.05 * 25.0) / 10.0
     sizes = tank(noise=tp.Observation(tp.Gaussian(additive=dist.HalfNormal(1.0))))
     levels = np.asarray(run(sizes(rate=0.05)).output.level) * [1.001, 0.999]

@@ -145,7 +145,8 @@ def load_experiments(
         for name in said["order"]:
             node = stored.tree[name]
             groups: dict[str, Any] = {str(group): child.to_dataset() for group, child in node.children.items()}
-            twins[name] = decode_twin(said["twins"][name], tree(groups, node.attrs), classes, stored.version)
+            attrs: dict[str, Any] = {str(label): value for label, value in node.attrs.items()}
+            twins[name] = decode_twin(said["twins"][name], tree(groups, attrs), classes, stored.version)
         stored.compare([twin.model for twin in twins.values()][:1], next(iter(twins.values())).provenance["versions"])
         unknown = [name for name in said["own"] if not isinstance(name, str)]
         if unknown:

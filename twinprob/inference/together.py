@@ -70,7 +70,8 @@ class Together(AbstractDensity):
         return np.concatenate([np.arange(place.start, place.stop) for place in slices])
 
     def means(self, values: Mapping[str, Any]) -> tuple[dict[str, Array], Array]:  # noqa: D102
-        found, fine = {}, jnp.ones((), bool)
+        found: dict[str, Array] = {}
+        fine = jnp.ones((), bool)
         for experiment in self.experiments:
             means, solved = self.members[experiment].means(self.values_of(experiment, values))
             found |= {of(name, experiment): mean for name, mean in means.items()}
@@ -78,7 +79,7 @@ class Together(AbstractDensity):
         return found, fine
 
     def measured(self, means: Mapping[str, Array], values: Mapping[str, Any]) -> dict[str, Measured]:  # noqa: D102
-        found = {}
+        found: dict[str, Measured] = {}
         for experiment in self.experiments:
             member = self.members[experiment]
             every = (*member.data, *map(slope_of, member.data))

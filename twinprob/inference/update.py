@@ -161,7 +161,7 @@ def _refitted(twin: Twin, record: Record, reason: str, late: bool, outcomes: Out
     note = f"Updated at {record.end / 60:.2f} h by a fit of the whole record, because {reason}."
     entry = {"time": record.end, "method": provenance["method"], "share": None, "late": late, "refit": reason}
     provenance = {**provenance, **_logged(twin.provenance, entry), "notes": [note, *provenance["notes"]]}
-    attrs = {**again.tree.attrs, "provenance": provenance}
+    attrs: dict[str, Any] = {str(name): value for name, value in again.tree.attrs.items()} | {"provenance": provenance}
     groups: dict[str, Any] = {str(name): node.to_dataset() for name, node in again.tree.children.items()}
     return replace(again, tree=tree({**groups, **_remembering(outcomes)}, attrs))
 

@@ -10,6 +10,7 @@ from jax.scipy.linalg import cho_factor, cho_solve
 
 from ..innovations import innovation_rows
 from ..joint import Joint
+from ..unknowns import AbstractDensity
 
 _LONGEST_STEP = 2.0
 FIRST_DAMPING = 1e-2
@@ -29,7 +30,7 @@ class Split:
     scale: np.ndarray
 
 
-def split(joint: Joint) -> Split:
+def split(joint: AbstractDensity) -> Split:
     """Tell paths and scales from the other unknowns."""
     layout = joint.layout()
     size = max((place.stop for place in layout.values()), default=0)
