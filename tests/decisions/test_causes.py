@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from jaxtyping import Array
 from scipy import stats
 
 import twinprob as tp
-from jaxtyping import Array
 from twinprob.decisions.causes import NOTHING, Cause, explain
 from twinprob.modeling.model import AbstractModel, parameter, quantity
 from twinprob.modeling.observation import Gaussian, Observation

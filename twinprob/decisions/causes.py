@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 from scipy.special import logsumexp
 
 from ..dynamics.precision import in_double_precision
+from ..dynamics.segments import minutes_per_unit
 from ..inference.methods.cloud import cloud_of, observed_outputs
 from ..inference.methods.filter import Filter, Rows
 from ..inference.methods.hypotheses import Disturbed, heard_under
@@ -171,9 +172,10 @@ def explain(
     rows, layout = rows_of(twin.model, record, how, twin.now)
     if not np.any(rows.present):
         raise ValueError(f"News hold no reading after the twin's present, {twin.now:g} min: nothing can be explained.")
+    borders = rows.timeline[:, 0] * minutes_per_unit(twin.model)
     cloud_key, cause_key, path_key, draw_key = jax.random.split(key, 4)
     cloud = cloud_of(twin, Filter(particles=particles), generator(cloud_key))
-    disturbed = _disturbed(twin, record, how, causes, particles, cause_key)
+    disturbed = _disturbed(twin, record, how, causes, borders, particles, cause_key)
     count, size = np.asarray(len(rows.timeline)), _CAPACITY * 2 ** max(0, math.ceil(math.log2(len(rows.timeline) / 64)))
     fitted = Rows(*(np.concatenate([x, np.repeat(x[-1:], size - len(x), axis=0)]) for x in rows))
     found = heard_under(twin.model, how, twin.integrator, layout, fitted, count, cloud.values, disturbed, path_key)
@@ -216,13 +218,12 @@ def _require_known(twin: Twin, causes: Sequence[Cause]) -> None:
                 )
 
 
-def _disturbed(twin: Twin, record: Record, how, causes: Sequence[Cause], particles: int, key) -> Disturbed:
+def _disturbed(twin: Twin, record: Record, how, causes: Sequence[Cause], borders, particles: int, key) -> Disturbed:
     """Draw size and time of each cause for each particle; the first does nothing."""
     names, inputs = columns(twin.model, how), tuple(twin.model.quantities(twin.model.Input))
     outputs, rows = tuple(how), 1 + len(causes)
-    size, begin, end = np.zeros((rows, particles)), np.full((rows, particles), np.inf), np.full((rows, particles), np.inf)
+    size, begin, end = (np.full((rows, particles), x) for x in (0.0, np.inf, np.inf))
     column, given, read = (np.zeros((rows, len(x))) for x in (names, inputs, outputs))
-    borders = rows_borders(twin, record, how)
     for i, cause in enumerate(causes, start=1):
         size_key, time_key = jax.random.split(jax.random.fold_in(key, i))
         size[i] = np.asarray(cause.size.sample(size_key, (particles,)))
@@ -245,13 +246,6 @@ def _disturbed(twin: Twin, record: Record, how, causes: Sequence[Cause], particl
         if cause.output:
             read[i, outputs.index(cause.output)] = 1.0
     return Disturbed(*(jnp.asarray(x) for x in (size, begin, end, column, given, read)))
-
-
-def rows_borders(twin: Twin, record: Record, how) -> np.ndarray:
-    """Return when the rows of the flow since a twin's present begin, (row,), min."""
-    from ..dynamics.segments import minutes_per_unit
-
-    return rows_of(twin.model, record, how, twin.now)[0].timeline[:, 0] * minutes_per_unit(twin.model)
 
 
 def _shown(disturbed: Disturbed, how, record: Record) -> dict[str, np.ndarray]:
