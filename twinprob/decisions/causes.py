@@ -26,6 +26,7 @@ from ..patient.stay import join
 
 NOTHING = "nothing changed"
 ITSELF = "by itself"
+_SIZE = dist.Normal(0.0, 1.0)
 _CAPACITY = 64
 _ENOUGH = 100  # particles that must matter under the best cause
 
@@ -45,7 +46,8 @@ class Cause:
         From then on it is given times the exponential of the size; ``dist.Delta(-20.0)`` for a pump that stopped.
     output : str
         Its readings are off by the size, in the output's unit.
-    size : numpyro distribution
+    size : numpyro distribution, optional
+        A standard normal by default.
         A setting, no published number.
     once : bool
         One reading of the output is off, not all from then on.
@@ -55,7 +57,7 @@ class Cause:
     parameter: str = ""
     input: str = ""
     output: str = ""
-    size: dist.Distribution = dist.Normal(0.0, 1.0)
+    size: dist.Distribution = _SIZE
     once: bool = False
 
     def __post_init__(self) -> None:
