@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import mismatch
 from .abstention import Effect, Reason
 from .bedside import Bedside, Bolus, Orders, Seen
+from .causes import Cause, Explanation, explain
 from .goal import Cap, Goal, Grid, grid
 from .mismatch import Mismatch
 from .monitor import Alarm, Monitor, Policy, Said, Watching, monitor
@@ -28,8 +29,10 @@ __all__ = [
     "Bedside",
     "Bolus",
     "Cap",
+    "Cause",
     "Delivery",
     "Effect",
+    "Explanation",
     "Goal",
     "Grid",
     "Measuring",
@@ -46,6 +49,7 @@ __all__ = [
     "VirtualPatients",
     "Watching",
     "World",
+    "explain",
     "grid",
     "load_trial",
     "mismatch",

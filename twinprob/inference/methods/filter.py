@@ -118,9 +118,9 @@ def advance(model, observations, integrator, settings: Filter, layout: Layout, r
         key, path_key, move_key = jax.random.split(key, 3)
         if model.processes():
             values = lax.cond(
-                jnp.any(row.kick), lambda v: _kicked(model, observations, row.kick, v, path_key), lambda v: v, values
+                jnp.any(row.kick), lambda v: kicked(model, observations, row.kick, v, path_key), lambda v: v, values
             )
-        values, solved = _crossed(model, observations, integrator, layout, row, values)
+        values, solved = crossed(model, observations, integrator, layout, row, values)
         weights = jnp.where(solved, weights, -jnp.inf)
         heard = heard._replace(failed=heard.failed + jnp.sum(~solved))
 
@@ -152,7 +152,7 @@ def draw(model, observations, cloud, count: int, key):
 # ---- between measurements ------------------------------------------------------------------------------------------
 
 
-def _kicked(model, observations, kick, values, key):
+def kicked(model, observations, kick, values, key):
     """Give the varying parameters their next knot."""
     named = constrained(model, observations, values)
     names = columns(model, observations)
@@ -179,7 +179,7 @@ def _unknowns(model, observations, values):
     return jnp.stack(found, axis=-1) if found else jnp.zeros((len(values), 0))
 
 
-def _crossed(model, observations, integrator, layout, row, values):
+def crossed(model, observations, integrator, layout, row, values):
     """Carry every particle's state, and what it knows of lasting errors, over one segment."""
     size = len(model.quantities(model.State))
     parameters = _unknowns(model, observations, values)
@@ -202,7 +202,7 @@ def _worn(model, observations, row, values):
 # ---- at a measurement ----------------------------------------------------------------------------------------------
 
 
-def _outputs(model, observations, layout, row, values):
+def outputs_now(model, observations, layout, row, values):
     """Return the noise-free outputs of every particle at the end of a row."""
     size, inputs = len(model.quantities(model.State)), layout.inputs
     level = row.timeline[2 : 2 + inputs]
@@ -234,7 +234,7 @@ def _sized(observation: Observation, output: str, named, row, place: int, slopes
     return sized.blurred(row.widths[place] if observation.repeats else None, slopes.get(output))
 
 
-def _log_likelihood(model, observations, layout, row, values):
+def log_likelihood(model, observations, layout, row, values):
     """Return the log density of a row's measurements for every particle, shape (particle,)."""
 
     def one(outputs, named, slopes, errors):
@@ -259,7 +259,7 @@ def _log_likelihood(model, observations, layout, row, values):
             total = total + jnp.where(row.present[i], lax.switch(limit + 1, branches), 0.0)
         return jnp.where(jnp.isfinite(total), total, -jnp.inf)
 
-    outputs = _outputs(model, observations, layout, row, values)
+    outputs = outputs_now(model, observations, layout, row, values)
     slopes = _slopes(model, observations, layout, row, values)
     errors = errors_of(model, observations, values)
     return jax.vmap(one)(outputs, constrained(model, observations, values), slopes, errors)
@@ -270,7 +270,7 @@ def _tail(model, observations, layout, row, values, weights):
 
     The latter is NaN where there is no value, or only the side of a limit.
     """
-    outputs, named = _outputs(model, observations, layout, row, values), constrained(model, observations, values)
+    outputs, named = outputs_now(model, observations, layout, row, values), constrained(model, observations, values)
     slopes, errors = _slopes(model, observations, layout, row, values), errors_of(model, observations, values)
     share, smallest, pits = jnp.exp(_normalized(weights)), jnp.ones(()), []
     for i, (name, observation) in enumerate(observations.items()):
@@ -291,7 +291,7 @@ def _tail(model, observations, layout, row, values, weights):
 def _heard(model, observations, settings, layout, row, values, weights, heard, key):
     """Weigh the particles by a row's measurements, in stages where one would leave too few."""
     count = len(values)
-    likely = lambda v: _log_likelihood(model, observations, layout, row, v)  # noqa: E731
+    likely = lambda v: log_likelihood(model, observations, layout, row, v)  # noqa: E731
     tail, pits = _tail(model, observations, layout, row, values, weights)
     first = likely(values)
     share = _effective(weights + first) / count
@@ -310,19 +310,19 @@ def _heard(model, observations, settings, layout, row, values, weights, heard, k
 
     begin = (values, weights, first, jnp.ones(()), jnp.zeros((), int), key)
     values, weights, _, _, stages, _ = lax.while_loop(lambda c: c[3] > 0, stage, begin)
-    values = _learned(model, observations, layout, row, values)
+    values = learned_of(model, observations, layout, row, values)
     evidence = logsumexp(begin[1] + first) - logsumexp(begin[1])
     smallest = jnp.minimum(heard.share, share), jnp.minimum(heard.tail, tail)
     stages = jnp.maximum(heard.stages, stages)
     return values, weights, Heard(*smallest, heard.evidence + evidence, stages, heard.failed), pits
 
 
-def _learned(model, observations, layout, row, values):
+def learned_of(model, observations, layout, row, values):
     """Let every particle learn of the lasting errors from a row's measurements."""
     errors = errors_of(model, observations, values)
     if not errors:
         return values
-    outputs, named = _outputs(model, observations, layout, row, values), constrained(model, observations, values)
+    outputs, named = outputs_now(model, observations, layout, row, values), constrained(model, observations, values)
     slopes = _slopes(model, observations, layout, row, values)
     for i, (name, observation) in enumerate(observations.items()):
         if name in errors:
