@@ -1,4 +1,7 @@
-"""The `twinprob` command: demo, fit, forecast, watch, app, study, doctor."""
+"""The `twinprob` command: demo, fit, forecast, watch, app, study, doctor.
+
+An error that the user can mend is one line and exit code 2.
+"""
 
 import importlib.metadata
 import json

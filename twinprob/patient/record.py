@@ -109,9 +109,8 @@ class Record:
         trusted : iterable of str
             Names whose declared unit is right although the values would fit another one better.
         replicates : iterable of str
-            Names of which several values at one time are several measurements (wells, tubes, readers), each with an
-            error of its own. Of others, a time that stands twice with one value is a row charted twice and counts
-            once, and with two values a mistake.
+            Names of which several values at one time are several measurements (wells, readers), each with an error of
+            its own. Of others, a time that stands twice is a row charted twice, or a mistake where the values differ.
         longest : float or str, min
             The span beyond which times are taken for a mistake.
         ledger : Ledger, optional

@@ -45,11 +45,9 @@ class Evaluation:
     ----------
     scores : Scores
         Its `pairs` hold patient, forecaster, variable, unit, horizon, origin and time (min), hours_ahead, last (the
-        value known
-        at the origin) and value.
+        value known at the origin) and value.
     origins : pandas.DataFrame
-        One row per patient and origin: method, khat, failed_solves (share of the draws) and failed (no twin could be
-        fitted).
+        One row per patient and origin: method, khat, failed_solves (share of draws) and failed (no twin was fitted).
     """
 
     scores: Scores
@@ -136,9 +134,8 @@ def evaluate(
     method : Laplace or NUTS, optional
         As for `fit`.
     rolling : Filter, optional
-        Fit at a patient's first origin only and roll on with `update`: a long stay then costs no more per origin than a
-        short
-        one. By default the twin is fitted anew at every origin.
+        Fit at a patient's first origin only and roll on with `update`, so that an origin of a long stay costs as much as
+        one of a short stay. By default the twin is fitted anew at every origin.
     observations : mapping of str to Observation, optional
         How outputs are measured, where not as the model declares.
     population : Population, or one per record, optional
