@@ -134,8 +134,8 @@ def evaluate(
     method : Laplace or NUTS, optional
         As for `fit`.
     rolling : Filter, optional
-        Fit at a patient's first origin only and roll on with `update`, so that an origin of a long stay costs as much as
-        one of a short stay. By default the twin is fitted anew at every origin.
+        Fit at a patient's first origin only and roll on with `update`: an origin of a long stay costs as much as one of
+        a short stay. By default the twin is fitted anew at every origin.
     observations : mapping of str to Observation, optional
         How outputs are measured, where not as the model declares.
     population : Population, or one per record, optional

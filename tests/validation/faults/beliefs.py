@@ -175,7 +175,7 @@ BELIEFS = [
         "inference/fit.py",
         "inference/test_fit.py",
         [
-            ("if method is None and not sampled.khat < 0.7", "if method is None and sampled.khat < 0.7"),
+            ("method is not None or sampled.khat < 0.7", "method is not None or sampled.khat < 7.0"),
         ],
     ),
     *faults(

@@ -50,8 +50,8 @@ JUDGMENTS = [
         ],
     ),
     *faults(
-        "presentation/export.py",
-        "presentation/test_export.py",
+        "inference/twin.py",
+        "presentation/test_export.py inference/test_twin.py",
         [
             ("levels = [(1 - ci_prob) / 2, 0.5, (1 + ci_prob) / 2]", "levels = [1 - ci_prob, 0.5, ci_prob]"),
         ],

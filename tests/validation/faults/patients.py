@@ -268,7 +268,7 @@ PATIENTS = [
         [
             ("np.sum(spreads == spread) >= 50", "np.sum(spreads == spread) >= 50_000"),
             ("chunks, recent = (), np", "chunks, recent = chunks, np"),
-            ("tracking.supported + 1)", "tracking.supported)"),
+            ("tracking.supported + 1,", "tracking.supported,"),
         ],
     ),
     *faults(

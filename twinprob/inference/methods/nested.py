@@ -63,21 +63,29 @@ def evaluate(parts: Split, positions: np.ndarray) -> Generator[Any, Any, Nodes]:
             *(np.empty((count, *x.shape[1:])) for x in (empty.slopes, empty.roots)),
         )
     path, found = parts.path, (yield Climb(positions, parts.path, 12, _TOLERANCE))
-    inverse = _inverse_roots(found.curvatures[:, path][:, :, path])
+    inverse, sound = _inverse_roots(found.curvatures[:, path][:, :, path])
     diagonal = np.arange(path.sum())
     logs = np.log(inverse[:, diagonal, diagonal])
     volume = 0.5 * path.sum() * np.log(2 * np.pi) + np.sum(logs, axis=1)
     slopes_ = -inverse @ (np.swapaxes(inverse, 1, 2) @ found.curvatures[:, path][:, :, ~path])
+    slopes_[~sound] = 0.0
     inverse[:, diagonal, diagonal] = logs
-    return Nodes(found.positions, found.values + volume, slopes_, inverse)
+    return Nodes(found.positions, np.where(sound, found.values + volume, -np.inf), slopes_, inverse)
 
 
-def _inverse_roots(matrices: np.ndarray) -> np.ndarray:
-    """Return upper triangular roots of the inverses, (…, n, n)."""
-    from scipy.linalg.lapack import dtrtri  # here because importing it takes long
+def _inverse_roots(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return upper triangular roots of the inverses, (matrix, n, n), and which there are; the others are the identity.
 
-    lower = np.linalg.cholesky(matrices)
-    return np.stack([dtrtri(root, lower=1)[0] for root in lower]).swapaxes(1, 2)
+    Far from the mode numbers of a curvature may differ by more than double precision holds: such a node has no volume.
+    """
+    from scipy.linalg.lapack import dpotrf, dtrtri  # here because importing it takes long
+
+    roots, sound = np.tile(np.eye(matrices.shape[1]), (len(matrices), 1, 1)), np.zeros(len(matrices), bool)
+    for i, matrix in enumerate(matrices):
+        lower, failed = dpotrf(matrix, lower=1)
+        if not failed and np.all(np.isfinite(lower)):
+            roots[i], sound[i] = dtrtri(lower, lower=1)[0], True
+    return roots.swapaxes(1, 2), sound
 
 
 def slopes(curvature: np.ndarray, path: np.ndarray) -> np.ndarray:
