@@ -193,5 +193,5 @@ def test_an_observation_for_no_output_is_refused(record):
 
 def test_what_is_no_record_is_refused_with_the_remedy():
     given = {"glucose": ([0.0], [7.0], "mmol/L")}
-    with pytest.raises(TypeError, match=r"`record` must be a `Record`, but is a `dict`: `Record.build` makes one"):
+    with pytest.raises(TypeError, match=r"its `glucose` is a `tuple`: `Record.build` makes one"):
         tp.fit(ICING(), given, key=jax.random.key(0))  # type: ignore[arg-type]

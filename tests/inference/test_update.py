@@ -276,7 +276,9 @@ def test_new_data_that_do_not_fit_the_twin_are_refused_by_name(message):
 
 
 def test_new_data_that_are_no_record_are_refused_with_the_remedy(begun):
-    with pytest.raises(TypeError, match=r"`new_data` must be a `Record`, but is a `dict`: `Record.build` makes one"):
+    with pytest.raises(
+        TypeError, match=r"`new_data` must be a `Record` as `Record.build` makes .* but is of type `dict`"
+    ):
         update(begun, {"glucose": ([250.0], [7.0], "mmol/L")}, key=jax.random.key(0))
 
 

@@ -171,10 +171,19 @@ class Pinned(eqx.Module):
     size = property(lambda self: self.joint.size)
     observations = property(lambda self: self.joint.observations)
     past = property(lambda self: self.joint.past)
+    known = property(lambda self: self.joint.known)
 
     def layout(self):
         """As for `Joint`."""
         return self.joint.layout()
+
+    def sizes(self):
+        """As for `Joint`."""
+        return self.joint.sizes()
+
+    def places(self):
+        """As for `Joint`."""
+        return self.joint.places()
 
     def constrain(self, position):
         """As for `Joint`."""

@@ -190,6 +190,12 @@ def posed_together(
     """Return the density of several experiments; model, record and observations of each; and notes."""
     if not records or not all(isinstance(name, str) and name.isidentifier() for name in records):
         raise ValueError("Experiments are records by name, `{name: record, …}`, each name a word such as `control`.")
+    for name, each in records.items():
+        if not isinstance(each, Record):
+            raise TypeError(
+                f"Argument `record` must be a `Record`, or a mapping of such by name, but its `{name}` is a "
+                f"`{type(each).__name__}`: `Record.build` makes one of measurements and inputs."
+            )
     posed_ = {name: personal(model, record, population, observations) for name, record in records.items()}
     chosen = [suited(one, record, given, integrator) for one, record, given in posed_.values()]
     how = max((one for one, _ in chosen), key=_effort)

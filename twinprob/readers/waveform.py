@@ -64,8 +64,8 @@ def read(
     --------
     >>> import pandas as pd
     >>> samples = pd.DataFrame({"p": [5.0, 9.0, 12.0], "q": [0.0, 30.0, 31.0]})
-    >>> read(samples, pressure=("p", "cmH2O"), flow=("q", "L/min"), rate=50).observations["airway_flow"].values.round(3)
-    array([0.   , 0.5  , 0.517])
+    >>> read(samples, pressure=("p", "cmH2O"), flow=("q", "L/min"), rate=50).observations["airway_flow"].values
+    array([ 0., 30., 31.])
     """
     frame = open_samples(table)
     if (time is None) == (rate is None):

@@ -40,7 +40,7 @@ def part(number: int, *, width: float = 1.0, pairs: int = 30, draws: int = 400, 
     frame = pd.DataFrame({
         "variable": "glucose", "unit": "mmol/L", "origin": time - 60.0, "time": time, "last": mean + 1.5,
         "trend": mean + 2.0, "value": value, "hours_ahead": 1.0, "horizon": "0.4–1.5 h", "smoothed": mean + 1.0,
-        "usual": 2.0, "own": 0.1, "move": 0.0, "stay": 0,
+        "usual": 2.0, "own": 0.1, "move": 0.0, "stay": 0, "known": time, "changed": False,
     })  # fmt: skip
     twin = [m + width * chance.standard_normal(draws) for m in mean]
     for i in range(failed):
