@@ -5,7 +5,13 @@ Research software, not a medical device.
 
 import difflib
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
+
+with warnings.catch_warnings():
+    # NumPyro's progress bar asks for widgets when it is imported in a notebook; no bar of ours is one.
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    import numpyro as _numpyro  # noqa: F401
 
 from . import breaths, decisions, models, readers
 from .decisions import (

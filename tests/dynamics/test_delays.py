@@ -95,12 +95,12 @@ def test_the_density_is_that_of_the_closed_form_at_every_lag():
 
 @pytest.fixture(scope="module")
 def twin():
-    return tp.fit(Delayed(), record().until(118.0), key=jax.random.key(1), method=tp.Laplace(draws=50, proposals=500))
+    return tp.fit(Delayed(), record().until(135.0), key=jax.random.key(1), method=tp.Laplace(draws=50, proposals=500))
 
 
 @pytest.mark.slow
 def test_what_was_given_before_the_present_still_arrives_after_it(twin):
-    times = np.array([119.5, 150.0, 200.0])
+    times = np.array([136.5, 150.0, 200.0])
     ahead = tp.forecast(twin, times=times, key=jax.random.key(2)).tree["predicted_outputs"]
     k, lag = (twin.tree["posterior"][name].values.ravel() for name in ("k", "lag"))
     exact = np.stack([amount(*one, times) for one in zip(k, lag, strict=True)])
