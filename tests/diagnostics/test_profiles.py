@@ -101,6 +101,7 @@ def test_a_rate_that_can_only_be_too_slow_is_open_above():
     assert (found.shape, found.upper) == ("open above", math.inf)
 
 
+@pytest.mark.slow
 def test_such_a_rate_has_a_lower_limit():
     record = tp.Record.build({"amount": ([300.0, 400.0], [0.05, -0.05], "1")}, tp.Inputs({}), own=OWN, start=0.0)
     how = {"amount": tp.Observation(tp.Gaussian(additive=0.1))}

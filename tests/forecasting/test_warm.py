@@ -38,6 +38,7 @@ def warmed():
     return tp.warm(Clearance(), hours=24, method=FEW, rolling=ROLLING)
 
 
+@pytest.mark.slow
 def test_what_was_warmed_needs_no_program_whatever_weight_length_and_number_of_measurements(warmed):
     assert set(warmed) >= FUNCTIONS
     with compiling() as found:

@@ -105,6 +105,7 @@ def test_charts_that_fill_the_same_buckets_share_programs(cohort):
     assert len(Washout.traces) == before
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_work_and_the_process_goes_on(cohort, records):
     def interrupt(stage, fraction):
         raise KeyboardInterrupt
@@ -114,6 +115,7 @@ def test_an_interrupt_ends_the_work_and_the_process_goes_on(cohort, records):
     assert same(fit_cohort(Washout(), records, key=KEY, method=LIGHT), cohort)
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_no_thread_behind():
     def interrupt(stage, fraction):
         raise KeyboardInterrupt

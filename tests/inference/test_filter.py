@@ -47,6 +47,7 @@ def test_the_spread_is_that_of_the_exact_kalman_filter(followed, hour):
     assert np.max(np.abs(np.log(beliefs(twin).std(0) / sd))) < 5 * error
 
 
+@pytest.mark.slow
 def test_an_update_agrees_with_a_fit_of_the_whole_record(followed):
     record, _ = stay(16)
     whole, twin = fit(Tank(), record, key=jax.random.key(2)), followed[-1]
@@ -74,6 +75,7 @@ def test_the_log_evidence_is_that_of_the_exact_kalman_filter(followed):
     assert abs(found - expected) < 5 * np.sqrt(12 * 4 / Filter().particles + 12 / followed[0].effective_draws)
 
 
+@pytest.mark.slow
 def test_renewed_particles_keep_mean_and_covariance(key):
     chance = np.random.default_rng(0)
     with jax.enable_x64(True):

@@ -157,6 +157,7 @@ def test_where_laplace_fails_the_default_samples_with_nuts_and_says_so(monkeypat
     assert re.search(r"Laplace's k-hat was (0\.[7-9]|[1-9])", str(tp.diagnose(twin)))
 
 
+@pytest.mark.slow
 def test_a_method_that_was_asked_for_is_kept():
     twin = tp.fit(Product(), folded_record(), key=jax.random.key(0), observations=EXACT, method=tp.Laplace())
     assert (twin.provenance["method"], twin.provenance["notes"]) == ("Laplace", [])

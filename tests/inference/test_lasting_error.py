@@ -80,6 +80,7 @@ def require_draws(draws, mean, cover, count):
     assert np.max(np.abs(np.log(draws.std(0) / sd))) < 5 / math.sqrt(2 * count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["begun", "later"])
 def test_the_posterior_is_that_of_the_dense_normal(name, record, request):
     twin = request.getfixturevalue(name)

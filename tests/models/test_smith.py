@@ -55,6 +55,7 @@ def test_no_blood_is_lost_in_forty_seconds(simulated):
     assert np.abs(volumes / volumes[0, 0] - 1.0).max() < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("volume", [700.0, 1500.0, 2500.0])
 def test_the_beat_closes_and_keeps_the_volume_asked_for(found, volume):
     shown = found(HEART, volume)[0]

@@ -30,6 +30,7 @@ def test_net_benefit_by_hand():
     assert net_benefit(stated, happened, [0.7]) == pytest.approx([1 / 3])
 
 
+@pytest.mark.slow
 def test_calibration_of_right_and_of_exaggerated_probabilities():
     chance = np.random.default_rng(0)
     logit = chance.normal(-1.0, 1.5, 20000)
