@@ -22,6 +22,7 @@ nb_execution_mode = "auto"
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 
+suppress_warnings = ["ref.python"]  # two classes may have an attribute of one name, such as `unit`
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}

@@ -171,10 +171,10 @@ def profile(
 
     References
     ----------
-    .. [1] Raue A et al. Structural and practical identifiability analysis of partially observed dynamical models by
-       exploiting the profile likelihood. Bioinformatics 2009;25:1923-1929. doi:10.1093/bioinformatics/btp358
-    .. [2] Kreutz C, Raue A, Timmer J. Likelihood based observability analysis and confidence intervals for predictions
-       of dynamic models. BMC Syst Biol 2012;6:120. doi:10.1186/1752-0509-6-120
+    - Raue A et al. Structural and practical identifiability analysis of partially observed dynamical models by
+      exploiting the profile likelihood. Bioinformatics 2009;25:1923-1929. doi:10.1093/bioinformatics/btp358
+    - Kreutz C, Raue A, Timmer J. Likelihood based observability analysis and confidence intervals for predictions
+      of dynamic models. BMC Syst Biol 2012;6:120. doi:10.1186/1752-0509-6-120
     """
     require_kinds(inputs=(inputs, Inputs, None))
     require_probability("level", level)
