@@ -167,7 +167,7 @@ def profile(
     -----
     Paths are part of the model: each is re-optimized under its own process, whose volatility is held, as are the sizes
     of noise where there is a path (together with one they have no maximum). A prediction is profiled with an imagined
-    measurement [2].
+    measurement (Kreutz and others).
 
     References
     ----------
