@@ -19,6 +19,11 @@ def measure() -> Result:
     with tempfile.TemporaryDirectory() as place:
         what = clone(Path(place) / "all")
         everything = run([".ci/run"], Path(place) / "all")
+    return judged(everything, what)
+
+
+def judged(everything: Run, what: str) -> Result:
+    """Return the times of one run of `.ci/run`, and the tests by wing."""
     tests = everything.until(*AFTER)
     wings = by_wing(everything)
     for wing, (count, seconds) in wings.items():
