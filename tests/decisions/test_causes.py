@@ -11,7 +11,7 @@ from jaxtyping import Array
 from scipy import stats
 
 import twinprob as tp
-from twinprob.decisions.causes import NOTHING, Cause, explain
+from twinprob.decisions.causes import NOTHING, Cause, Explanation, explain
 from twinprob.modeling.model import AbstractModel, parameter, quantity
 from twinprob.modeling.observation import Gaussian, Observation
 from twinprob.patient.record import Record
@@ -118,3 +118,11 @@ def test_parts_add_up_in_every_draw_and_hold_the_truth():
 def test_what_is_no_bank_of_causes_is_refused(causes, says):
     with pytest.raises(ValueError, match=says):
         explain(twin(), read(seen=[0.2]), causes, key=KEY)
+
+
+def test_the_error_of_a_probability_follows_from_those_of_the_evidences():
+    logs, errors = np.log([2.0, 1.0, 0.5]), np.array([0.02, 0.05, 0.1])
+    share = lambda x: np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)  # noqa: E731
+    found = Explanation(("nothing changed", "a", "b"), share(logs), logs, errors, {}, {})
+    drawn = share(logs + errors * np.random.default_rng(0).standard_normal((200_000, 3))).std(axis=0)
+    assert found.probability_errors == pytest.approx(drawn, rel=0.02)

@@ -20,6 +20,12 @@ def test_every_number_comes_back(taught, tmp_path):
     assert load_recalibration(tmp_path / "a.json") == taught
 
 
+def test_an_output_of_which_nothing_was_learned_comes_back(tmp_path):
+    plain = Recalibration({"glucose": Taught()})
+    save_recalibration(tmp_path / "a.json", plain)
+    assert load_recalibration(tmp_path / "a.json") == plain
+
+
 def test_what_was_learned_comes_back(tmp_path):
     rows = {"patient": [0, 1, 2] * 20, "variable": "y", "hours_ahead": 1.0, "pit": [(i + 0.5) / 60 for i in range(60)]}
     learned = learn_recalibration(pd.DataFrame(rows))

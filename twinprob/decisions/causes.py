@@ -102,6 +102,13 @@ class Explanation:
         named = zip((*self.causes[1:], ITSELF), found.tolist(), strict=True)
         return {name: (median, lower, upper) for name, (median, lower, upper) in named}
 
+    @property
+    def probability_errors(self) -> np.ndarray:
+        """Monte Carlo standard error of each probability, (cause,), as if the evidences erred independently."""
+        p, errors = self.probabilities, np.nan_to_num(self.errors)
+        moves = np.eye(len(p)) - p[None, :]  # of the logarithm of each probability with each log evidence
+        return p * np.sqrt((moves**2) @ errors**2)
+
     def candidates(self, probability: float = 0.8) -> tuple[str, ...]:
         """Return the fewest causes that hold this probability together, the most probable first."""
         order = np.argsort(-self.probabilities, kind="stable")
@@ -110,9 +117,9 @@ class Explanation:
 
     def __str__(self) -> str:
         """Name the cause at a probability of .8, else those that it cannot be told between."""
-        shown = dict(zip(self.causes, self.probabilities, strict=True))
+        shown = dict(zip(self.causes, zip(self.probabilities, self.probability_errors, strict=True), strict=True))
         named = self.candidates()
-        said = ", ".join(f"{name} ({shown[name]:.2f})" for name in named)
+        said = ", ".join(f"{name} ({shown[name][0]:.2f} ± {shown[name][1]:.2f})" for name in named)
         told = said if len(named) == 1 else f"cannot tell between {said}"
         return " ".join((f"{told}.", *self.notes))
 
@@ -156,6 +163,8 @@ def explain(
     ValueError
         If there are no causes, two have the same words, one is about what the model does not have or has as known, or
         the news hold no reading after the twin's present.
+    RuntimeError
+        If no particle can explain the readings under any cause.
 
     Notes
     -----
@@ -184,9 +193,15 @@ def explain(
     logs, first, last = jax.tree.map(np.asarray, found)
     logs = np.where(np.isfinite(logs), logs, -np.inf)
     evidences = logsumexp(logs, axis=1) - math.log(particles)
-    weights = np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
-    effective = 1.0 / np.sum(weights**2, axis=1)
-    errors = np.sqrt(np.maximum(1.0 / effective - 1.0 / particles, 0.0))
+    if not np.isfinite(evidences).any():
+        raise RuntimeError(
+            "No particle can explain the readings under any of the causes: look at them, or add one about an output."
+        )
+    possible = np.isfinite(evidences)
+    weights = np.zeros_like(logs)
+    weights[possible] = np.exp(logs[possible] - logsumexp(logs[possible], axis=1, keepdims=True))
+    effective = np.where(possible, 1.0 / np.maximum(np.sum(weights**2, axis=1), 1e-12), 0.0)
+    errors = np.where(possible, np.sqrt(np.maximum(1.0 / np.maximum(effective, 1.0) - 1.0 / particles, 0.0)), np.nan)
     before = np.log(np.append(nothing, np.full(len(causes), (1.0 - nothing) / len(causes))))
     probabilities = np.exp(before + evidences - logsumexp(before + evidences))
     best = int(np.argmax(probabilities))

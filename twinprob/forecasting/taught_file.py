@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..modeling.model import nearest
+from ..patient.require import require_kinds
 from ..storage import bundled, write
 from .recalibration import Recalibration, Taught
 
@@ -26,7 +27,15 @@ def save_recalibration(path: str | os.PathLike[str], recalibration: Recalibratio
     path : str or Path
         A JSON file; an existing one is replaced.
     recalibration : Recalibration
+
+    Raises
+    ------
+    TypeError
+        If `recalibration` is of another kind.
+    OSError
+        If it cannot be written; what was there is untouched.
     """
+    require_kinds(recalibration=(recalibration, Recalibration))
     says = {name: _written(taught) for name, taught in recalibration.taught.items()}
     write(path, json.dumps({"format": _FORMAT, "sha256": _hash(says), "taught": says}, indent=1) + "\n")
 
@@ -89,7 +98,7 @@ def _read(says: Mapping[str, Any]) -> Taught:
     spread, between = float(says["spread"]), float(says["shift_spread"])
     if not all(math.isfinite(x) for x in (*widening.values(), *shift.values(), spread, between)):
         raise ValueError("The recalibration holds what is no number.")
-    if min(*widening.values(), spread) <= 0:
+    if min([*widening.values(), spread]) <= 0:
         raise ValueError("The recalibration holds a widening or spread that is not above zero.")
     return Taught(widening, shift, spread, between, int(says["patients"]), int(says["pairs"]))
 
